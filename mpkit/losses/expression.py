@@ -1,0 +1,24 @@
+"""Supervision of E_mtn: pose and expression read from pixels must agree with the labels (ours, beyond the paper)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mpkit.geometry import Pose
+
+
+def pose_loss(predicted: Pose, wanted: Pose) -> Tensor:
+    """L1 on R, t_x, t_y and s."""
+    terms = ((a - b).abs().flatten(1).mean(1) for a, b in zip(predicted, wanted))
+    return sum(terms).mean()
+
+
+def latent_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """Distils the z of the action encoder into E_mtn's, (B, latent) each: squared error over the batch's variance.
+    The gradient reaches `predicted` only."""
+    wanted = wanted.detach()
+    return F.mse_loss(predicted, wanted) / (wanted.var(0).mean() + 1e-3)
+
+
+def actions_loss(predicted: Tensor, wanted: Tensor, spread: Tensor) -> Tensor:
+    """Squared error of the 52 coefficients and the gaze (B, 54), each in units of its own `spread` (54,)."""
+    return ((predicted - wanted) / spread).square().mean()

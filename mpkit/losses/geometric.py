@@ -1,0 +1,51 @@
+"""Supervision of warps, depth and flow by exact labels (ours, beyond the paper: synthetic heads know every pixel).
+
+Labels live on a pixel grid h x h of a frame: the point of the person's NEUTRAL head seen there (`canonical`), where it
+is in the view (`view`), and whether there is one (`valid`).
+"""
+
+import torch
+from torch import Tensor
+
+from mpkit.data.pairs import Labels
+from mpkit.geometry import cell_centres, sample
+
+
+def _masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    return (values * valid).sum() / valid.sum().clamp_min(1)
+
+
+def warp_loss(grid: Tensor, at: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
+    """L1 between a warp grid (B, D, H, W, 3) read at points `at` (B, h, h, 3) and the `wanted` points there."""
+    read = sample(grid.movedim(-1, 1), at[:, None], padding="border")[:, :, 0].movedim(1, -1)
+    return _masked_mean((read - wanted).abs().sum(-1), valid)
+
+
+def driver_warp_loss(warp: Tensor, driver: Labels) -> Tensor:
+    """w_->d at a visible surface point of the driver must give its point on the neutral head."""
+    return warp_loss(warp, driver.view, driver.canonical, driver.valid)
+
+
+def source_warp_loss(warp: Tensor, source: Labels) -> Tensor:
+    """w_s-> at a point of the neutral head must give where the source shows it."""
+    return warp_loss(warp, source.canonical, source.view, source.valid)
+
+
+def depth_loss(depth_weights: Tensor, driver: Labels) -> Tensor:
+    """The depth softmax (B, D, H, W) must have its mean at the visible depth."""
+    z = cell_centres(depth_weights.shape[1], depth_weights.device)
+    expected = torch.einsum("bdhw,d->bhw", depth_weights, z)[:, None]
+    read = sample(expected, driver.view[..., :2], padding="border")[:, 0]
+    return _masked_mean((read - driver.view[..., 2]).abs(), driver.valid)
+
+
+def flow_loss(flow: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
+    """L1 between a flow (B, 2, h', w') and the true source positions (B, h, h, 2) where both frames show the point."""
+    if flow.shape[-1] != wanted.shape[1]:
+        flow = torch.nn.functional.interpolate(flow, size=wanted.shape[1:3], mode="bilinear", align_corners=False)
+    return _masked_mean((flow.movedim(1, -1) - wanted).abs().sum(-1), valid)
+
+
+def smoothness_loss(delta: Tensor) -> Tensor:
+    """Mean squared second difference of an offset field (B, 3, D, H, W): bends cost, stretches do not."""
+    return sum(delta.diff(n=2, dim=axis).square().mean() for axis in (2, 3, 4))

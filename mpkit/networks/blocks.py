@@ -1,0 +1,151 @@
+"""Building blocks shared by every network (Fig. 10 of the supplement)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from mpkit.config import ModelConfig
+
+CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+AVG_POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+def group_norm(channels: int, groups: int, affine: bool = True) -> nn.GroupNorm:
+    """GroupNorm in place of BatchNorm; the group count is lowered where it does not divide the channels."""
+    return nn.GroupNorm(math.gcd(groups, channels), channels, affine=affine)
+
+
+class _StandardizedWeight(nn.Module):
+    """Weight standardisation: each output filter has mean 0 and variance 1 / fan-in."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        flat = weight.flatten(1)
+        flat = (flat - flat.mean(1, keepdim=True)) * torch.rsqrt(flat.var(1, keepdim=True) * flat.shape[1] + 1e-4)
+        return flat.view_as(weight)
+
+
+def standardize_weights(conv: nn.Module) -> nn.Module:
+    """Reparametrise a convolution so that its weight is standardised in each forward pass."""
+    nn.utils.parametrize.register_parametrization(conv, "weight", _StandardizedWeight())
+    return conv
+
+
+class AdaptiveGroupNorm(nn.Module):
+    """GroupNorm whose scale and shift are a learned matrix times a condition vector (`Res3D*` of Fig. 10)."""
+
+    def __init__(self, channels: int, condition_size: int, groups: int):
+        super().__init__()
+        self.norm = group_norm(channels, groups, affine=False)
+        self.affine = nn.Linear(condition_size, 2 * channels)
+        nn.init.normal_(self.affine.weight, std=0.02)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.affine(condition).view(*condition.shape[:1], -1, *[1] * (x.dim() - 2)).chunk(2, dim=1)
+        return self.norm(x) * (1 + scale) + shift
+
+
+class ResBlock(nn.Module):
+    """Res{2,3}D-c: [norm, ReLU, 3^n convolution -> c] twice, plus a skip (a 1^n convolution where channels change).
+
+    With `condition_size` > 0 the norms are adaptive (the starred blocks) and `forward` takes the condition (B, size).
+    """
+
+    def __init__(self, dims: int, inputs: int, outputs: int, config: ModelConfig, condition_size: int = 0):
+        super().__init__()
+        conv = CONV[dims]
+
+        def norm(channels):
+            if condition_size:
+                return AdaptiveGroupNorm(channels, condition_size, config.normalization_groups)
+            return group_norm(channels, config.normalization_groups)
+
+        self.norm1, self.norm2 = norm(inputs), norm(outputs)
+        self.conv1 = conv(inputs, outputs, 3, padding=1)
+        self.conv2 = conv(outputs, outputs, 3, padding=1)
+        self.skip = conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        if config.weight_standardization:
+            standardize_weights(self.conv1), standardize_weights(self.conv2)
+        else:
+            nn.init.zeros_(self.conv2.weight)  # each block starts as its skip
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        extra = () if condition is None else (condition,)
+        h = self.conv1(F.relu(self.norm1(x, *extra)))
+        h = self.conv2(F.relu(self.norm2(h, *extra)))
+        return self.skip(x) + h
+
+
+class Bottleneck(nn.Module):
+    """The residual block of a ResNet-50: [norm, ReLU, conv] with 1x1 -> c/4, 3x3 -> c/4, 1x1 -> c, plus a skip."""
+
+    def __init__(self, inputs: int, outputs: int, config: ModelConfig):
+        super().__init__()
+        inner = outputs // 4
+        shapes = [(inputs, inner, 1), (inner, inner, 3), (inner, outputs, 1)]
+        self.norms = nn.ModuleList(group_norm(i, config.normalization_groups) for i, _, _ in shapes)
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, k, padding=k // 2) for i, o, k in shapes)
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        if config.weight_standardization:
+            for conv in self.convs:
+                standardize_weights(conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x
+        for norm, conv in zip(self.norms, self.convs):
+            h = conv(F.relu(norm(h)))
+        return self.skip(x) + h
+
+
+class ResNet(nn.Module):
+    """A residual encoder: picture (B, C, H, W) -> vector (B, outputs). One average pooling before each stage.
+
+    widths, blocks: channels and number of residual blocks of each stage; (2, 2, 2, 2) is ResNet-18, (3, 4, 6, 3) with
+    `bottleneck` is ResNet-50. `pool` > 0 keeps a pool x pool grid before the last linear layer (a tiny network reads
+    position better so), 0 averages over all positions as a ResNet does.
+    """
+
+    def __init__(self, inputs, widths, blocks, outputs, config, bottleneck=False, pool=0):
+        super().__init__()
+        kernel = 7 if bottleneck or max(blocks) > 1 else 3
+        self.stem = nn.Conv2d(inputs, widths[0], kernel, padding=kernel // 2, stride=2)
+        stages, channels = [], widths[0]
+        for width, count in zip(widths, blocks):
+            stage = nn.ModuleList()
+            for _ in range(count):
+                stage.append(
+                    Bottleneck(channels, width, config) if bottleneck else ResBlock(2, channels, width, config)
+                )
+                channels = width
+            stages.append(stage)
+        self.stages = nn.ModuleList(stages)
+        self.norm = group_norm(channels, config.normalization_groups)
+        self.pool = nn.AdaptiveAvgPool2d(pool or 1)
+        self.head = nn.Linear(channels * max(pool, 1) ** 2, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.stem(x)
+        for stage in self.stages:
+            h = F.avg_pool2d(h, 2)
+            for block in stage:
+                h = block(h)
+        return self.head(rearrange(self.pool(F.relu(self.norm(h))), "b c h w -> b (c h w)"))
+
+
+def upsample(x: Tensor, scale) -> Tensor:
+    """Bilinear or trilinear enlargement by `scale` (a number or one per axis)."""
+    mode = {4: "bilinear", 5: "trilinear"}[x.dim()]
+    return F.interpolate(x, scale_factor=scale, mode=mode, align_corners=False)
+
+
+def to_channels_last(network: nn.Module) -> nn.Module:
+    """Convolution weights in channels-last memory, which is what CPUs compute fastest in."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)
+        elif isinstance(module, nn.Conv3d):
+            module.to(memory_format=torch.channels_last_3d)
+    return network

@@ -1,0 +1,77 @@
+"""E_mtn, the motion encoder: a picture -> head pose (R, t, s) and a latent expression z. And the same z from numbers.
+
+`ActionEncoder` is ours: it maps the tracker's 52 expression coefficients and gaze to z, so that a tracker, a motion
+file or sliders can drive an avatar. `MotionEncoder` reads pose and z from pixels as the paper does.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mpkit.config import ModelConfig
+from mpkit.geometry import Pose, cell_centres, sample
+from mpkit.networks.blocks import ResNet
+
+ACTIONS_AND_GAZE = 52 + 2
+
+
+class HeadMotion(NamedTuple):
+    """Motion descriptors of a batch of heads: `pose`, and `expression` z (B, latent)."""
+
+    pose: Pose
+    expression: Tensor
+
+
+class MotionEncoder(nn.Module):
+    """x (B, 3, S, S) in [0, 1] -> HeadMotion. Two separate ResNets, one for the pose and one for z (paper, section 3.1).
+
+    Both look at the face alone: a window of the head crop, `config.motion_window` = (x, y, half side).
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        pool = config.motion_pool
+        self.pose = ResNet(3, config.motion_widths, config.motion_blocks, 6 + 2 + 1, config, pool=pool)
+        self.expression = ResNet(3, config.motion_widths, config.motion_blocks, config.latent_size, config, pool=pool)
+
+    def face_window(self, image: Tensor) -> Tensor:
+        """The part of the head crop that E_mtn looks at, (B, 3, motion_size, motion_size)."""
+        x, y, radius = self.config.motion_window
+        size = self.config.motion_size
+        axis = cell_centres(size, image.device, image.dtype) * radius
+        grid = torch.stack(torch.meshgrid(axis + x, axis + y, indexing="xy"), -1)
+        shrink = max(1, round(image.shape[-1] * radius / size))
+        image = F.avg_pool2d(image, shrink) if shrink > 1 else image  # no aliasing
+        return sample(image, grid.expand(len(image), -1, -1, -1), padding="border")
+
+    def forward(self, image: Tensor) -> HeadMotion:
+        face = self.face_window(image)
+        return HeadMotion(pose_from_numbers(self.pose(face)), self.expression(face))
+
+
+def pose_from_numbers(numbers: Tensor) -> Pose:
+    """Nine numbers (B, 9) -> Pose: two columns of R made orthonormal (Zhou et al. 2019), t_x, t_y, log s."""
+    eye = numbers.new_tensor([1, 0, 0, 0, 1, 0])
+    first, second = (numbers[:, :6] + eye).split(3, dim=1)
+    first = F.normalize(first, dim=1)
+    second = F.normalize(second - (first * second).sum(1, keepdim=True) * first, dim=1)
+    rotation = torch.stack([first, second, torch.linalg.cross(first, second)], dim=2)
+    return Pose(rotation, F.pad(numbers[:, 6:8], (0, 1)), numbers[:, 8].clamp(-2, 2).exp())
+
+
+class ActionEncoder(nn.Module):
+    """52 expression coefficients in [0, 1] and gaze (x, y) in about [-1, 1], (B, 54) -> z (B, latent)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        width = 2 * config.latent_size
+        self.layers = nn.Sequential(
+            nn.Linear(ACTIONS_AND_GAZE, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
+            nn.Linear(width, config.latent_size),
+        )  # fmt: skip
+
+    def forward(self, actions_and_gaze: Tensor) -> Tensor:
+        return self.layers(actions_and_gaze)

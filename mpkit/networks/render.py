@@ -1,0 +1,112 @@
+"""G_2D, the renderer, with the projection P before it and, optionally, the detail path (ours).
+
+The detail path. The two warps already know where every output pixel came from: w_s-> read through w_->d gives each
+driven voxel its position in the source picture. A softmax over depth picks the visible voxel; the 2D flow so found,
+plus a learned residual flow for lids and lips, samples the SOURCE PICTURE at any resolution. G_2D sees the result and
+returns colour and a mask m:   out = m * warped source + (1 - m) * colour.
+Brush strokes survive; G_2D paints what the source does not show (mouth inside, lids, newly seen skin).
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mpkit.config import ModelConfig
+from mpkit.geometry import project, sample
+from mpkit.networks.blocks import ResBlock, group_norm, upsample
+
+
+class Detail(NamedTuple):
+    """What the detail path did. RGBA is premultiplied: colour * alpha in the first three channels."""
+
+    colour: Tensor  # (B, 4, S, S) RGBA painted by G_2D
+    mask: Tensor  # (B, 1, S, S) share of the warped source in the result
+    warped: Tensor  # (B, 4, S, S) the source picture sampled by `flow`
+    coarse_flow: Tensor  # (B, 2, h, w) from the warps and the depth softmax alone, at the volume's resolution
+    flow: Tensor  # (B, 2, h', w') with the learned residual; source coordinates (x, y) in [-1, 1]
+    depth_weights: Tensor  # (B, D, h, w) softmax over depth: which voxel is seen
+
+
+class Rendering(NamedTuple):
+    """Output of G_2D: `image` (B, 3, S, S) in [0, 1], foreground on black; `alpha` (B, 1, S, S) and `detail` where the
+    config has the detail path, else None."""
+
+    image: Tensor
+    alpha: Tensor | None
+    detail: Detail | None
+
+
+class Renderer(nn.Module):
+    """driven volume (B, C, D, H, W) [, source positions, picture, condition] -> Rendering."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.detail = config.detail
+        condition = config.latent_size if config.detail else 0
+        width, widths = config.render_width, config.render_widths
+        self.shuffle = config.image_size // (config.volume_size * 2 ** len(widths))
+        self.project = nn.Conv2d(config.volume_channels * config.volume_depth, width, 1)
+        self.blocks = nn.ModuleList(ResBlock(2, width, width, config, condition) for _ in range(config.render_blocks))
+        inputs = [width, *widths[:-1]]
+        if config.detail:
+            inputs[-1] += 4 * self.shuffle**2  # the warped source joins the last stage
+            self.depth = nn.Conv2d(width, config.volume_depth, 1)
+            self.flow_middle = nn.Conv2d(inputs[-1] - 4 * self.shuffle**2, 2, 3, padding=1)
+            self.flow_last = nn.Conv2d(widths[-1], 2, 3, padding=1)
+            for layer in (self.depth, self.flow_middle, self.flow_last):
+                nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
+        self.up = nn.ModuleList(ResBlock(2, i, o, config, condition) for i, o in zip(inputs, widths))
+        self.norm = group_norm(widths[-1], config.normalization_groups)
+        self.out = nn.Conv2d(widths[-1], (5 if config.detail else 3) * self.shuffle**2, 3, padding=1)
+
+    def forward(
+        self,
+        volume: Tensor,
+        source_positions: Tensor | None = None,
+        picture: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Rendering:
+        """With the detail path: `source_positions` (B, D, H, W, 3) is w_s-> read through w_->d, `picture`
+        (B, 4, S, S) the premultiplied RGBA source, `condition` (B, latent) = z_d + e_s."""
+        h = self.project(project(volume))
+        for block in self.blocks:
+            h = block(h, condition)
+        if not self.detail:
+            for block in self.up:
+                h = block(upsample(h, 2))
+            return Rendering(torch.sigmoid(self._to_pixels(h)), None, None)
+
+        depth_weights = torch.softmax(self.depth(h), dim=1)
+        coarse_flow = torch.einsum("bdhw,bdhwc->bchw", depth_weights, source_positions)[:, :2]
+        for block in self.up[:-1]:
+            h = block(upsample(h, 2), condition)
+        flow = upsample(coarse_flow, h.shape[-1] // coarse_flow.shape[-1]) + self.flow_middle(h)
+        first_look = F.pixel_unshuffle(sample_picture(picture, flow, picture.shape[-1]), self.shuffle)
+        h = self.up[-1](torch.cat([upsample(h, 2), first_look], dim=1), condition)
+        flow = upsample(flow, 2) + self.flow_last(h)
+        colour, mask = self._to_pixels(h).split([4, 1], dim=1)
+        colour, mask = torch.sigmoid(colour), torch.sigmoid(mask + 1)
+        warped = sample_picture(picture, flow, colour.shape[-1])
+        image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
+        return Rendering(image, alpha, Detail(colour, mask, warped, coarse_flow, flow, depth_weights))
+
+    def _to_pixels(self, h: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.shuffle)
+
+
+def sample_picture(picture: Tensor, flow: Tensor, size: int) -> Tensor:
+    """The picture (B, C, H, W) seen through a flow (B, 2, h, w) enlarged to `size`: (B, C, size, size)."""
+    flow = F.interpolate(flow, size=(size, size), mode="bilinear", align_corners=False)
+    return sample(picture, flow.movedim(1, -1))
+
+
+def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:
+    """The detail path at another resolution: premultiplied RGBA (B, 4, size, size) from the picture at its own
+    megapixels. Only flow, mask and colour are enlarged, so strokes and pores stay as sharp as the picture has them."""
+    mask, colour = (
+        F.interpolate(layer, size=(size, size), mode="bilinear", align_corners=False)
+        for layer in (detail.mask, detail.colour)
+    )
+    return mask * sample_picture(picture, detail.flow, size) + (1 - mask) * colour

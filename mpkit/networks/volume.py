@@ -1,0 +1,37 @@
+"""G_3D: refines the canonical volume, once per source. A 3D U-Net (Fig. 9c)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mpkit.config import ModelConfig
+from mpkit.networks.blocks import ResBlock, group_norm, upsample
+
+
+class VolumeRefiner(nn.Module):
+    """(B, C, D, H, W) -> (B, C, D, H, W). Downsamples by `volume_scales`, mirrored on the way up; skips pass through a
+    residual block of their own. (The figure's odd 192/196 and half-depth step are read as one mirrored design.)"""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        channels, widths = config.volume_channels, config.volume_widths
+        self.scales = config.volume_scales
+        inputs = (channels, *widths[:-2])
+        self.down = nn.ModuleList(ResBlock(3, i, o, config) for i, o in zip(inputs, widths[:-1]))
+        self.skips = nn.ModuleList(ResBlock(3, w, w, config) for w in widths[:-1])
+        self.middle = nn.ModuleList([ResBlock(3, widths[-2], widths[-1], config), ResBlock(3, widths[-1], widths[-1], config)])
+        self.up = nn.ModuleList(ResBlock(3, i, o, config) for i, o in zip(widths[:0:-1], widths[-2::-1]))
+        self.last = ResBlock(3, widths[0], channels, config)
+        self.norm = group_norm(channels, config.normalization_groups)
+        self.out = nn.Conv3d(channels, channels, 3, padding=1)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        h, skips = volume, []
+        for block, skip, scale in zip(self.down, self.skips, self.scales):
+            h = block(h)
+            skips.append(skip(h))
+            h = F.avg_pool3d(h, scale)
+        for block in self.middle:
+            h = block(h)
+        for block, skip, scale in zip(self.up, reversed(skips), reversed(self.scales)):
+            h = block(upsample(h, scale)) + skip
+        return self.out(F.relu(self.norm(self.last(h))))

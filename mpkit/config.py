@@ -8,11 +8,27 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-from mpkit.errors import WeightsError
+from mpkit.errors import MpkitError, WeightsError
+
+
+class _JsonConfig:
+    """What every config can do: to JSON and back."""
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str):
+        """Raises WeightsError when `text` is not a config of this version of mpkit."""
+        try:
+            fields = json.loads(text)
+            return cls(**{name: _as_tuple(value) for name, value in fields.items()})
+        except (TypeError, ValueError, AttributeError) as error:
+            raise WeightsError(f"not a {cls.__name__} that this version of mpkit knows: {error}") from None
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(_JsonConfig):
     """The base model G_base. Sizes are pixels or cells, widths are channels."""
 
     preset: str = "tiny"
@@ -28,7 +44,7 @@ class ModelConfig:
     vector_bottleneck: bool = False  # True: bottleneck blocks, so (3, 4, 6, 3) is ResNet-50
     vector_downscale: int = 4  # pixel-unshuffle before it
     latent_size: int = 64  # length of e and of z
-    motion_size: int = 64  # side of the face crop E_mtn sees
+    motion_size: int = 128  # side of the face crop E_mtn sees
     motion_widths: tuple[int, ...] = (32, 48, 64, 96)  # the two ResNets of E_mtn
     motion_blocks: tuple[int, ...] = (1, 1, 1, 1)  # (2, 2, 2, 2) is ResNet-18
     motion_pool: int = 4  # E_mtn ends in a grid of this side; 0 = global average, as a ResNet
@@ -56,17 +72,65 @@ class ModelConfig:
         if len(self.volume_widths) != len(self.volume_scales) + 1:
             raise ValueError("volume_widths must be one longer than volume_scales")
 
-    def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
 
-    @staticmethod
-    def from_json(text: str) -> "ModelConfig":
-        """Raises WeightsError when `text` is not a config of this version of mpkit."""
-        try:
-            fields = json.loads(text)
-            return ModelConfig(**{name: _as_tuple(value) for name, value in fields.items()})
-        except (TypeError, ValueError, AttributeError) as error:
-            raise WeightsError(f"not a model config that this version of mpkit knows: {error}") from None
+@dataclass(frozen=True)
+class EnhancerConfig(_JsonConfig):
+    """The enhancer G_enh: pictures of `image_size` in, twice that out. Defaults: the paper's."""
+
+    preset: str = "base512"
+    image_size: int = 512  # side of its input, G_base's picture
+    stem_downscale: int = 1  # pixel-unshuffle before the first convolution (undone by the last); 1 = the paper's
+    stem_width: int = 64  # channels of the first convolution
+    encoder_widths: tuple[int, ...] = (128, 256, 512)  # residual blocks, an average pooling after each
+    volume_channels: int = 96
+    volume_depth: int = 16
+    blocks_3d: int = 6  # residual 3D blocks that close the encoder
+    decoder_width: int = 512  # channels of the decoder at the volume's resolution
+    decoder_blocks: int = 8  # residual blocks there
+    decoder_widths: tuple[int, ...] = (256, 128, 128)  # residual blocks, an upsampling before each
+    final_widths: tuple[int, ...] = (128, 64, 32)  # residual blocks at the full resolution
+    normalization_groups: int = 32
+    weight_standardization: bool = True
+
+    def __post_init__(self):
+        if len(self.encoder_widths) != len(self.decoder_widths):
+            raise ValueError("encoder_widths and decoder_widths must have the same length: pooling mirrors upsampling")
+        step = self.stem_downscale * 2 ** len(self.encoder_widths)
+        if 2 * self.image_size % step:
+            raise ValueError(f"twice image_size must divide by {step}, got image_size {self.image_size}")
+
+
+@dataclass(frozen=True)
+class StudentConfig(_JsonConfig):
+    """The student G_DT: knows `avatars` identities by heart. Defaults: the paper's."""
+
+    preset: str = "base512"
+    image_size: int = 512  # side of the driver's crop and of the output
+    avatars: int = 100
+    encoder_widths: tuple[int, ...] = (64, 128, 256, 512)  # the driver's encoder, one per stage
+    encoder_blocks: tuple[int, ...] = (2, 2, 2, 2)  # (2, 2, 2, 2) is ResNet-18
+    widths: tuple[int, ...] = (192, 192, 192, 192, 192, 96, 48, 24)  # its SPADE blocks; the last ones upsample
+    identity_size: int = 64  # largest side of a learned identity tensor; enlarged bilinearly above
+    normalization_groups: int = 32
+    weight_standardization: bool = True
+
+    def __post_init__(self):
+        step = 2 ** (1 + len(self.encoder_widths))
+        if self.image_size % step:
+            raise ValueError(f"image_size must divide by {step}, got {self.image_size}")
+        if len(self.widths) < 1 + len(self.encoder_widths):
+            raise ValueError("widths must name at least one block per halving of the encoder")
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig(_JsonConfig):
+    """The multi-scale patch discriminator. Defaults: the paper's."""
+
+    preset: str = "base512"
+    scales: int = 4  # patch discriminators, each sees half the resolution of the one before
+    widths: tuple[int, ...] = (64, 128, 256, 512)  # of one of them; all but the last convolution halve the picture
+    normalization_groups: int = 32
+    spectral_normalization: bool = True
 
 
 PAPER = ModelConfig(
@@ -119,12 +183,49 @@ PRESETS = {
     "base512": PAPER,
 }  # fmt: skip
 
+ENHANCERS = {
+    "nano": EnhancerConfig(
+        preset="nano", image_size=64, stem_downscale=2, stem_width=16, encoder_widths=(16, 24), volume_channels=8,
+        volume_depth=4, blocks_3d=1, decoder_width=24, decoder_blocks=1, decoder_widths=(24, 16), final_widths=(16,),
+        normalization_groups=8, weight_standardization=False,
+    ),
+    "tiny": EnhancerConfig(
+        preset="tiny", image_size=256, stem_downscale=4, stem_width=32, encoder_widths=(48, 96), volume_channels=16,
+        volume_depth=8, blocks_3d=1, decoder_width=96, decoder_blocks=2, decoder_widths=(64, 48), final_widths=(32,),
+        normalization_groups=8, weight_standardization=False,
+    ),
+    "base256": EnhancerConfig(preset="base256", image_size=256),
+    "base512": EnhancerConfig(),
+}  # fmt: skip
 
-def preset(name: str) -> ModelConfig:
-    """Raises ValueError for an unknown name."""
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+STUDENTS = {
+    "nano": StudentConfig(
+        preset="nano", image_size=64, avatars=3, encoder_widths=(16, 24), encoder_blocks=(1, 1),
+        widths=(24, 24, 16, 16), identity_size=16, normalization_groups=8, weight_standardization=False,
+    ),
+    "tiny": StudentConfig(
+        preset="tiny", image_size=256, avatars=8, encoder_widths=(32, 48, 64, 96), encoder_blocks=(1, 1, 1, 1),
+        widths=(64, 64, 48, 32, 16, 8), identity_size=32, normalization_groups=8, weight_standardization=False,
+    ),
+    "base256": StudentConfig(preset="base256", image_size=256),
+    "base512": StudentConfig(),
+}  # fmt: skip
+
+DISCRIMINATORS = {
+    "nano": DiscriminatorConfig(preset="nano", scales=2, widths=(16, 24, 32), normalization_groups=8),
+    "tiny": DiscriminatorConfig(preset="tiny", scales=3, widths=(24, 48, 96, 96), normalization_groups=8),
+    "base256": DiscriminatorConfig(preset="base256"),
+    "base512": DiscriminatorConfig(),
+}
+
+
+def preset(name: str, table: dict = PRESETS):
+    """The config called `name` in PRESETS (the base model), ENHANCERS, STUDENTS or DISCRIMINATORS.
+
+    Raises ValueError for an unknown name."""
+    if name not in table:
+        raise MpkitError(f"unknown preset {name!r}: choose one of {', '.join(table)}")
+    return table[name]
 
 
 def _as_tuple(value):

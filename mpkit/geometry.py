@@ -117,8 +117,24 @@ def sample(values: Tensor, grid: Tensor, padding: str = "zeros") -> Tensor:
 
 def sample_grid(grid: Tensor, at: Tensor) -> Tensor:
     """Composition of warps: the grid `grid` read at the points `at`, (B, D, H, W, 3). Sampling a volume by the result
-    equals sampling it by `grid` first and the outcome by `at`."""
-    return sample(grid.movedim(-1, 1), at, padding="border").movedim(1, -1)
+    equals sampling it by `grid` first and the outcome by `at`. Beyond the grid's outer cell centres its offset, not its
+    position, goes on unchanged, so that nothing is squeezed into the border."""
+    offset = grid - identity_grid(*grid.shape[1:4], device=grid.device, dtype=grid.dtype)
+    return at + sample(offset.movedim(-1, 1), at, padding="border").movedim(1, -1)
+
+
+def identity_flow(height: int, width: int, device=None, dtype=torch.float32) -> Tensor:
+    """The 2D flow that samples every pixel at itself, (1, 2, H, W), order (x, y)."""
+    y, x = torch.meshgrid(cell_centres(height, device, dtype), cell_centres(width, device, dtype), indexing="ij")
+    return torch.stack([x, y])[None]
+
+
+def resize_flow(flow: Tensor, size: int) -> Tensor:
+    """A 2D flow (B, 2, h, w) at another resolution, (B, 2, size, size). What is interpolated is its offset from the
+    identity, which goes on unchanged beyond the outer cell centres."""
+    offset = flow - identity_flow(*flow.shape[2:], flow.device, flow.dtype)
+    offset = F.interpolate(offset, size=(size, size), mode="bilinear", align_corners=False)
+    return offset + identity_flow(size, size, flow.device, flow.dtype)
 
 
 def project(volume: Tensor) -> Tensor:

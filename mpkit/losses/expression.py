@@ -8,15 +8,14 @@ from mpkit.geometry import Pose
 
 def pose_loss(predicted: Pose, wanted: Pose) -> Tensor:
     """L1 on R, t_x, t_y and s."""
-    terms = ((a - b).abs().flatten(1).mean(1) for a, b in zip(predicted, wanted))
-    return sum(terms).mean()
+    return sum((a - b).abs().mean() for a, b in zip(predicted, wanted))
 
 
 def latent_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
     """Distils the z of the action encoder into E_mtn's, (B, latent) each: squared error over the batch's variance.
     The gradient reaches `predicted` only."""
     wanted = wanted.detach()
-    return F.mse_loss(predicted, wanted) / (wanted.var(0).mean() + 1e-3)
+    return F.mse_loss(predicted, wanted) / (wanted.var(0).mean() + 0.1)
 
 
 def actions_loss(predicted: Tensor, wanted: Tensor, spread: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mpkit.data.pairs import Labels
-from mpkit.geometry import cell_centres, sample
+from mpkit.geometry import cell_centres, resize_flow, sample
 
 
 def _masked_mean(values: Tensor, valid: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def depth_loss(depth_weights: Tensor, driver: Labels) -> Tensor:
 def flow_loss(flow: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
     """L1 between a flow (B, 2, h', w') and the true source positions (B, h, h, 2) where both frames show the point."""
     if flow.shape[-1] != wanted.shape[1]:
-        flow = torch.nn.functional.interpolate(flow, size=wanted.shape[1:3], mode="bilinear", align_corners=False)
+        flow = resize_flow(flow, wanted.shape[1])
     return _masked_mean((flow.movedim(1, -1) - wanted).abs().sum(-1), valid)
 
 

@@ -36,6 +36,9 @@ class MotionEncoder(nn.Module):
         pool = config.motion_pool
         self.pose = ResNet(3, config.motion_widths, config.motion_blocks, 6 + 2 + 1, config, pool=pool)
         self.expression = ResNet(3, config.motion_widths, config.motion_blocks, config.latent_size, config, pool=pool)
+        self.norm = nn.LayerNorm(config.latent_size, elementwise_affine=False)  # as the action encoder's: one scale of z
+        for head in (self.pose.head, self.expression.head):
+            nn.init.zeros_(head.weight)
 
     def face_window(self, image: Tensor) -> Tensor:
         """The part of the head crop that E_mtn looks at, (B, 3, motion_size, motion_size)."""
@@ -49,7 +52,7 @@ class MotionEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> HeadMotion:
         face = self.face_window(image)
-        return HeadMotion(pose_from_numbers(self.pose(face)), self.expression(face))
+        return HeadMotion(pose_from_numbers(self.pose(face)), self.norm(self.expression(face)))
 
 
 def pose_from_numbers(numbers: Tensor) -> Pose:
@@ -70,7 +73,7 @@ class ActionEncoder(nn.Module):
         width = 2 * config.latent_size
         self.layers = nn.Sequential(
             nn.Linear(ACTIONS_AND_GAZE, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
-            nn.Linear(width, config.latent_size),
+            nn.Linear(width, config.latent_size), nn.LayerNorm(config.latent_size, elementwise_affine=False),
         )  # fmt: skip
 
     def forward(self, actions_and_gaze: Tensor) -> Tensor:

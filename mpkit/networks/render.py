@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import project, sample
+from mpkit.geometry import project, resize_flow, sample
 from mpkit.networks.blocks import ResBlock, group_norm, upsample
 
 
@@ -82,10 +82,10 @@ class Renderer(nn.Module):
         coarse_flow = torch.einsum("bdhw,bdhwc->bchw", depth_weights, source_positions)[:, :2]
         for block in self.up[:-1]:
             h = block(upsample(h, 2), condition)
-        flow = upsample(coarse_flow, h.shape[-1] // coarse_flow.shape[-1]) + self.flow_middle(h)
+        flow = resize_flow(coarse_flow, h.shape[-1]) + self.flow_middle(h)
         first_look = F.pixel_unshuffle(sample_picture(picture, flow, picture.shape[-1]), self.shuffle)
         h = self.up[-1](torch.cat([upsample(h, 2), first_look], dim=1), condition)
-        flow = upsample(flow, 2) + self.flow_last(h)
+        flow = resize_flow(flow, h.shape[-1]) + self.flow_last(h)
         colour, mask = self._to_pixels(h).split([4, 1], dim=1)
         colour, mask = torch.sigmoid(colour), torch.sigmoid(mask + 1)
         warped = sample_picture(picture, flow, colour.shape[-1])
@@ -98,8 +98,7 @@ class Renderer(nn.Module):
 
 def sample_picture(picture: Tensor, flow: Tensor, size: int) -> Tensor:
     """The picture (B, C, H, W) seen through a flow (B, 2, h, w) enlarged to `size`: (B, C, size, size)."""
-    flow = F.interpolate(flow, size=(size, size), mode="bilinear", align_corners=False)
-    return sample(picture, flow.movedim(1, -1))
+    return sample(picture, resize_flow(flow, size).movedim(1, -1))
 
 
 def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:

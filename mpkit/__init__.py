@@ -1,0 +1,29 @@
+"""mpkit: MegaPortraits (one-shot megapixel neural head avatars) that you can run, read and learn from.
+
+    from mpkit import Animator
+    Animator.load().animate("painting.jpg", "driver.mp4", "out.mp4")
+"""
+
+import importlib
+
+_HOMES = {
+    "Animator": ("mpkit.animate", "Animator"),
+    "Motion": ("mpkit.motion", "Motion"),
+    "Options": ("mpkit.options", "Options"),
+    "load_model": ("mpkit.training.checkpoint", "load_weights"),
+    "presets": ("mpkit.config", "PRESETS"),
+    "track": ("mpkit.tracking", "track"),
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str):
+    """Public names are imported when they are first used, so that `import mpkit` is instant."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mpkit' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,210 @@
+"""The animator: a source picture becomes a portrait once; motion frames then drive it, one by one, as a stream.
+
+    from mpkit import Animator
+    animator = Animator.load()                              # the bundled weights, on the best device
+    animator.animate("painting.jpg", "driver.mp4", "out.mp4")
+"""
+
+import contextlib
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mpkit.assets import DEFAULT_WEIGHTS
+from mpkit.driver import Driver, open_driver
+from mpkit.errors import DeviceError, MediaError, NoFaceError
+from mpkit.faces.crop import Crop, cut, paste
+from mpkit.faces.matte import Matte, fill_background
+from mpkit.faces.tracker import make_tracker, select_face
+from mpkit.media import check_output, read_image
+from mpkit.networks.base import Avatar, BaseModel
+from mpkit.networks.motion import HeadMotion
+from mpkit.networks.render import render_at
+from mpkit.options import Options
+from mpkit.training.checkpoint import load_weights
+from mpkit.transfer import MotionFrame, Transfer, with_reference
+from mpkit.video_writer import VideoWriter
+
+LARGEST_SIDE = 2048  # of the animated crop, pixels
+NOTE = "Made with mpkit: an animated still, not a real recording"
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A source made ready: everything that does not change from frame to frame."""
+
+    image: np.ndarray  # the whole picture, (H, W, 3) uint8
+    crop: Crop
+    size: int  # side of the animated crop in pixels
+    picture: Tensor  # (1, 4, size, size) premultiplied RGBA of the crop
+    background: Tensor  # (1, 3, size, size) the crop without the person
+    avatar: Avatar
+    motion: MotionFrame  # the still's own
+
+
+@dataclass
+class Result:
+    """What was written, and what a person may want to know of it."""
+
+    output: Path
+    frames: int = 0
+    without_face: int = 0  # driver frames that held the last motion
+    rate: Fraction = field(default=Fraction(25))
+
+
+class Animator:
+    """Animates pictures with one model on one device. One instance serves many requests, one after another."""
+
+    def __init__(self, model: BaseModel, device: str = "auto", precision: str = "fp32", tracker: str = "mediapipe"):
+        self.device = choose_device(device)
+        self.precision = check_precision(precision, self.device)
+        self.model = model.to(self.device).eval()
+        self.tracker = tracker
+        self._matte = None
+
+    @staticmethod
+    def load(weights: str | Path = DEFAULT_WEIGHTS, **options) -> "Animator":
+        """An animator with weights from a safetensors file. Raises WeightsError, DeviceError."""
+        device = choose_device(options.get("device", "auto"))  # say so before reading a large file
+        check_precision(options.get("precision", "fp32"), device)
+        return Animator(load_weights(weights), **options)
+
+    @torch.inference_mode()
+    def portrait(self, image: np.ndarray, face: str | int = "largest", size: str | int = "native") -> Portrait:
+        """Makes a picture (H, W, 3) uint8 ready. Raises NoFaceError."""
+        with make_tracker(self.tracker) as tracker:
+            found = select_face(tracker.detect(image), face)
+        crop = Crop.of(found)
+        side = crop_side(size, crop, self.model.config.image_size)
+        pixels = cut(image, crop, side)
+        self._matte = self._matte or Matte()
+        alpha = self._matte.in_crop(image, crop, side)
+        picture = self._tensor(np.concatenate([pixels * alpha[..., None], alpha[..., None] * 255], axis=2))
+        motion = MotionFrame.of(found, crop)
+        with self._autocast():
+            small = F.interpolate(picture, size=(self.model.config.image_size,) * 2, mode="area")
+            avatar = self.model.source(small, self._head_motion(motion))
+        background = self._tensor(fill_background(pixels, alpha))
+        return Portrait(image, crop, side, picture, background, avatar, motion)
+
+    @torch.inference_mode()
+    def frame(self, portrait: Portrait, motion: MotionFrame) -> np.ndarray:
+        """One animated crop, (size, size, 3) uint8: the driven head over the filled background."""
+        with self._autocast():
+            rendering = self.model.drive(portrait.avatar, self._head_motion(motion)).rendering
+        if rendering.detail is None:
+            image = F.interpolate(rendering.image.float(), size=(portrait.size,) * 2, mode="bilinear")
+            small = (image[0].movedim(0, -1) * 255).byte().cpu().numpy()
+            alpha = self._tensor(self._matte(small)[..., None] * 255)
+        else:
+            detail = type(rendering.detail)(*(layer.float() for layer in rendering.detail))
+            image, alpha = render_at(portrait.picture, detail, portrait.size).split([3, 1], dim=1)
+        image = (image + (1 - alpha) * portrait.background).clamp(0, 1)
+        return (image[0].movedim(0, -1) * 255).round().byte().cpu().numpy()
+
+    def animate(
+        self,
+        source: str | Path,
+        driver: str | Path,
+        output: str | Path,
+        options: Options = Options(),
+        progress: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> Result:
+        """Source still and driver (clip, still or motion file) to a video file, GIF or folder of PNGs.
+
+        Streams: memory does not grow with the clip. Raises MpkitError; then no output is left behind.
+        """
+        output = check_output(output)
+        try:
+            portrait = self.portrait(read_image(source), options.face, options.size)
+        except NoFaceError as error:
+            raise NoFaceError(f"{source}: {error}") from None
+        with open_driver(driver, self.tracker, options.start, options.max_frames, options.fps) as clip:
+            result = Result(output, rate=clip.rate)
+            sound = Path(driver) if options.audio and clip.has_audio else None
+            frames = self._frames(portrait, clip, options, result)
+            first = next(frames)
+            size = first.shape[1], first.shape[0]
+            with VideoWriter(output, clip.rate, size, sound, options.start, {"comment": NOTE}) as writer:
+                for picture in itertools.chain([first], frames):
+                    writer.write(picture)
+                    result.frames += 1
+                    progress(result.frames, clip.frame_count)
+                if result.without_face == result.frames:
+                    raise NoFaceError(f"no face in any frame of {driver}; use a clip where a face looks at the camera")
+        return result
+
+    def _frames(self, portrait: Portrait, clip: Driver, options: Options, result: Result) -> Iterator[np.ndarray]:
+        transfer = Transfer(portrait.motion, options.motion, options.scale_translation)
+        still = portrait.image if options.paste_back else cut(portrait.image, portrait.crop, portrait.size)
+        before = picture = None
+        for seen, motion, found in with_reference(clip, transfer, float(clip.rate)):
+            result.without_face += not found
+            if not found and result.without_face == 1:
+                warnings.warn("some driver frames show no face: they hold the last motion", stacklevel=2)
+            if motion is not before:  # a held motion is a held picture
+                before, picture = motion, self.frame(portrait, motion)
+                if options.paste_back:
+                    picture = paste(portrait.image, picture, np.ones(picture.shape[:2], np.float32), portrait.crop)
+            yield beside(still, seen, picture) if options.side_by_side else picture
+
+    def _head_motion(self, motion: MotionFrame) -> HeadMotion:
+        return HeadMotion(motion.pose.to(self.device), self.model.actions(motion.numbers.to(self.device)))
+
+    def _tensor(self, pixels: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).movedim(-1, 0)[None].float() / 255
+
+    def _autocast(self):
+        if self.precision == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.precision)
+
+
+def choose_device(name: str) -> torch.device:
+    """auto | cpu | cuda | mps -> the device; auto is the best there is. Raises DeviceError for one that is absent."""
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(device for device in ("cuda", "mps", "cpu") if present[device])
+    if name not in present:
+        raise DeviceError(f"unknown device {name!r}: choose auto, cpu, cuda or mps")
+    if not present[name]:
+        raise DeviceError(f"--device {name}: this machine or its PyTorch has no {name}; use --device auto")
+    return torch.device(name)
+
+
+def check_precision(name: str, device: torch.device) -> torch.dtype:
+    """fp32 | bf16 | fp16 -> dtype. Raises DeviceError where the device cannot compute in it."""
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if name not in kinds:
+        raise DeviceError(f"unknown precision {name!r}: choose fp32, bf16 or fp16")
+    if name == "fp16" and device.type == "cpu":
+        raise DeviceError("--precision fp16 needs a GPU; the CPU computes in fp32 (fast) or bf16 (slow)")
+    return kinds[name]
+
+
+def crop_side(size: str | int, crop: Crop, smallest: int) -> int:
+    """Side of the animated crop in pixels: native is the picture's own resolution, never below what the network makes."""
+    if size == "native":
+        return int(np.clip(round(2 * crop.radius), smallest, LARGEST_SIDE))
+    if not str(size).isdecimal() or not 64 <= int(size) <= LARGEST_SIDE:
+        raise MediaError(f"--size is native or a number of pixels from 64 to {LARGEST_SIDE}, not {size}")
+    return int(size)
+
+
+def beside(still: np.ndarray, driver: np.ndarray | None, picture: np.ndarray) -> np.ndarray:
+    """Source, driver (if it has pictures) and result in a row, all as high as the result; (H, W, 3) uint8."""
+    height = picture.shape[0]
+    panels = [panel for panel in (still, driver, picture) if panel is not None]
+    widths = [round(panel.shape[1] * height / panel.shape[0]) for panel in panels]
+    return np.concatenate(
+        [cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA) for panel, width in zip(panels, widths)], axis=1
+    )

@@ -1,0 +1,145 @@
+"""Renders of synthetic people with exact labels: any number of them, and no picture of a real person.
+
+    python -m mpkit.data.heads --identities 64 --frames 8 --size 256 --output heads --preview sheet.png
+"""
+
+import argparse
+import functools
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from mpkit.data import wear
+from mpkit.data.anatomy import Identity, landmarks_on, load_template, make_identity, move, sample_identity
+from mpkit.data.look import Features, Look, sample_look
+from mpkit.data.motion import Motion, gaze_of, sample_motion
+from mpkit.data.painting import Style, finish, sample_style
+from mpkit.data.raster import rasterize, vertex_normals
+from mpkit.data.shading import ambient_occlusion, shade, shadow_map
+
+
+COLLAR = 0.72  # y of the average head's canonical coordinates where clothes begin, more or less
+
+
+@functools.lru_cache(maxsize=1)
+def _texture() -> tuple[np.ndarray, Features]:
+    """Texture coordinates (N, 3) that stick to the surface, and where the painted features lie in them."""
+    template = load_template()
+    average = make_identity({"age": 0.67}, {}, np.random.default_rng(0)).neutral
+    face = landmarks_on(average)
+    texture = np.concatenate([average[: len(template.kept)], wear.shell_coordinates()]).astype(np.float32)
+    eyes = [average[eye].mean(0) for eye in template.eyes]
+    for eye, centre in zip(template.eyes, eyes, strict=True):
+        texture[eye] = average[eye] - centre
+
+    def middle(left, right):  # landmarks of both sides -> (|x|, y), symmetrical
+        return (face[left, :2] * (-1, 1) + face[right, :2]) / 2
+
+    above = middle([107, 66, 105, 63, 70], [336, 296, 334, 293, 300])
+    below = middle([55, 65, 52, 53, 46], [285, 295, 282, 283, 276])
+    upper = face[[61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291]]
+    lower = face[[61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291]]
+    lips = np.stack([(upper[:, 0] + lower[:, 0]) / 2, upper[:, 1], lower[:, 1]], -1)
+    lips = (lips + lips[::-1] * (-1, 1, 1)) / 2
+    skull = wear.skull_centre(average[template.scalp])
+    features = Features(
+        brow=((above + below) / 2).astype(np.float32),
+        lips=lips.astype(np.float32),
+        eye=np.float32((abs(eyes[1][0]), eyes[1][1])),
+        nose=np.float32((face[4, 1], face[2, 1], abs(face[48, 0]))),
+        crown=np.float32((skull[1], skull[2], COLLAR)),
+    )
+    return texture, features
+
+
+def _sample_look(rng: np.random.Generator, identity: Identity) -> Look:
+    worn, knots = identity.wear, wear.KNOTS
+    hairline = np.radians(wear.HAIRCUTS[worn.hair][0]) if worn.hair != "none" else np.zeros(len(knots))
+    return sample_look(rng, identity.age, identity.femininity, worn.beard, hairline, knots)
+
+
+def render_identity(seed: int, frames: int = 8, size: int = 256) -> dict[str, np.ndarray]:
+    """One random person in `frames` poses and expressions, the first nearly frontal and at rest. Same seed, same bytes.
+
+    K frames of size S (even), N vertices, T triangles. Coordinates as in mpkit.geometry:
+      images (K, S, S, 4) uint8          RGB on a background, and the matte
+      triangle (K, S/2, S/2) int32       the triangle seen at the pixel centres of the half-size picture, -1 background
+      barycentric (K, S/2, S/2, 2) float16  weights of its first two corners
+      vertices (K, N, 3) float16         view points
+      neutral (N, 3) float32             the person's neutral head in canonical coordinates
+      faces (T, 3) int32                 the same for all people
+      rotation (K, 3, 3), translation (K, 3), scale (K,) float32   pose of the head: view = s R canonical + t
+      actions (K, 52), gaze (K, 2) float32   true values, in the order of mpkit.faces.tracker.ACTIONS; gaze in [-1, 1]
+    """
+    if size < 2 or size % 2:
+        raise ValueError(f"the size of the pictures must be even and positive, got {size}")
+    rng = np.random.default_rng(seed)
+    identity = sample_identity(rng)
+    look, style = _sample_look(rng, identity), sample_style(rng)
+    motions = [sample_motion(rng, neutral=n == 0) for n in range(frames)]
+    template = load_template()
+    normals = vertex_normals(identity.neutral, template.faces)
+    occlusion = ambient_occlusion(identity.neutral, normals, template.faces)
+    marks = np.zeros((len(identity.neutral), 2), np.float32)
+    marks[: len(template.kept), 0] = template.lid_line
+    marks[:, 1] = occlusion
+    labels = [_render(identity, motion, look, style, marks, size, rng.normal(0, 0.3, 2)) for motion in motions]
+    fields = {name: np.stack([label[name] for label in labels]) for name in labels[0]}
+    return fields | {"neutral": identity.neutral, "faces": template.faces}
+
+
+def _render(
+    identity: Identity, motion: Motion, look: Look, style: Style, marks: np.ndarray, size: int, shift: np.ndarray
+) -> dict[str, np.ndarray]:
+    template, (texture, features) = load_template(), _texture()
+    vertices = move(identity, motion)
+    normals = vertex_normals(vertices, template.faces)
+    fine, weights, _ = rasterize(vertices, template.faces, 2 * size)
+    shadow, basis = shadow_map(vertices, template.faces, look.light)
+    colour, matte = shade(
+        fine, weights, template.faces, template.part, vertices, normals, texture, marks, shadow, basis, look, features
+    )
+    picture = finish(colour, matte, style, shift)
+    triangle, barycentric, _ = rasterize(vertices, template.faces, size // 2)
+    return {
+        "images": picture,
+        "triangle": triangle,
+        "barycentric": barycentric.astype(np.float16),
+        "vertices": vertices.astype(np.float16),
+        "rotation": motion.rotation,
+        "translation": motion.translation,
+        "scale": np.float32(motion.scale),
+        "actions": motion.actions,
+        "gaze": gaze_of(motion.actions),
+    }
+
+
+def contact_sheet(path: str | Path, images: np.ndarray) -> None:
+    """Writes pictures (people, frames, S, S, 3 or 4) uint8 as one PNG, a person a row."""
+    rows = [np.hstack(list(person[..., :3])) for person in images]
+    PIL.Image.fromarray(np.vstack(rows)).save(path)
+
+
+def main() -> None:
+    from mpkit.data.shards import HeadShards, write_shards
+
+    parser = argparse.ArgumentParser(description="Render synthetic people with labels.")
+    parser.add_argument("--identities", type=int, default=64)
+    parser.add_argument("--frames", type=int, default=8, help="per identity")
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the shards; an interrupted run continues")
+    parser.add_argument("--seed", type=int, default=0, help="of the first identity; the n-th has seed + n")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--preview", type=Path, help="also write a sheet of the first people here (PNG)")
+    options = parser.parse_args()
+    write_shards(options.output, options.identities, options.frames, options.size, options.seed, options.workers)
+    if options.preview:
+        shards = HeadShards(options.output)
+        people = range(min(8, len(shards)))
+        frames = range(min(8, options.frames))
+        contact_sheet(options.preview, np.stack([[shards.sample(n, k)["images"] for k in frames] for n in people]))
+
+
+if __name__ == "__main__":
+    main()

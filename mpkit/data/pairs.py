@@ -1,0 +1,181 @@
+"""Training pairs: a source frame and driver frames of the same person, with labels where the data know them.
+
+`PairSet[step]` is the batch of training step `step`, a pure function of (seed, step): a run resumes exactly by
+continuing to count, and any number of loader workers gives the same batches.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mpkit.data.augment import colour_jitter, flip_numbers, flip_points, flip_pose, recolour
+from mpkit.data.shards import HeadShards
+from mpkit.data.tracked import conditioning
+from mpkit.faces.canonical import CANONICAL_FACE
+from mpkit.geometry import Pose, cell_centres
+
+EYE_CORNERS, LIP_CORNERS = ((33, 133), (362, 263)), (61, 291)  # landmark numbers of the face mesh
+HIDDEN_BEHIND = 0.03  # a point this much (canonical units) behind what the source shows is hidden there
+
+
+class Labels(NamedTuple):
+    """What is seen at each pixel of an h x h grid: (B, h, h, 3), (B, h, h, 3), (B, h, h) bool. See losses/geometric."""
+
+    canonical: Tensor
+    view: Tensor
+    valid: Tensor
+
+
+class Frames(NamedTuple):
+    """Frames of a batch: premultiplied RGBA (B, 4, S, S), pose, 52 coefficients and gaze (B, 54), labels."""
+
+    picture: Tensor
+    pose: Pose
+    numbers: Tensor
+    labels: Labels
+
+
+class Pairs(NamedTuple):
+    """`source` holds B frames, `driver` B * n (n for each source, in a row). `flow` (B * n, h, h, 2): where the source
+    shows what the driver shows; `flow_valid` where both do. `attention` (B * n, 1, S, S): eyes and mouth weigh more.
+    `motion_input` (B + B * n, 3, S, S): all pictures, source first, severely recoloured for E_mtn."""
+
+    source: Frames
+    driver: Frames
+    flow: Tensor
+    flow_valid: Tensor
+    attention: Tensor
+    motion_input: Tensor
+
+    def to(self, device) -> "Pairs":
+        def move(value):
+            return type(value)(*map(move, value)) if isinstance(value, tuple) else value.to(device, non_blocking=True)
+
+        return move(self)
+
+
+class PairSet(Dataset):
+    """Batches of `batch_size` people with `drivers` driver frames each.
+
+    `shards`: folders of renders (tracked: see data/tracked.py) and how often a person of each is drawn.
+    """
+
+    def __init__(self, shards: dict[str, float], batch_size: int, drivers: int = 2, seed: int = 0, augment: bool = True):
+        self.shards = [HeadShards(folder, tracked=True) for folder in shards]
+        self.batch_size, self.drivers, self.seed, self.augment = batch_size, drivers, seed, augment
+        self.chance = np.array([weight * len(shard) for shard, weight in zip(self.shards, shards.values())])
+        self.chance /= self.chance.sum()
+
+    def __getitem__(self, step: int) -> Pairs:
+        rng = np.random.default_rng((self.seed, step))
+        people = [self._person(rng) for _ in range(self.batch_size)]
+        sources = _collate([person[0] for person in people])
+        drivers = _collate([frame for person in people for frame in person[1:]])
+        flow, flow_valid = _true_flow(people, sources.labels.view.shape[1])
+        if self.augment:
+            sources, drivers, flow, flow_valid = self._augment(rng, sources, drivers, flow, flow_valid)
+        attention = attention_map(drivers.pose, drivers.picture.shape[-1])
+        seen = torch.cat([sources.picture[:, :3], drivers.picture[:, :3]])
+        motion_input = recolour(seen, *colour_jitter(rng, 0.4 if self.augment else 0.0, len(seen)))
+        return Pairs(sources, drivers, flow, flow_valid, attention, motion_input)
+
+    def _person(self, rng) -> list[dict]:
+        """One source frame and `drivers` driver frames of a random person, all with a face that the tracker finds."""
+        while True:
+            shard = self.shards[rng.choice(len(self.shards), p=self.chance)]
+            person = int(rng.integers(len(shard)))
+            frames = np.flatnonzero(shard.field("found", person))
+            if len(frames) > self.drivers:
+                chosen = rng.choice(frames, 1 + self.drivers, replace=False)
+                return [shard.sample(person, int(frame)) for frame in chosen]
+
+    def _augment(self, rng, sources, drivers, flow, flow_valid):
+        flips = torch.from_numpy(rng.random(self.batch_size) < 0.5)
+        matrix, offset = colour_jitter(rng, 0.12, self.batch_size)
+        each = [tensor.repeat_interleave(self.drivers, 0) for tensor in (flips, matrix, offset)]
+        sources = _flip(sources, flips)._replace(picture=recolour(_flip(sources, flips).picture, matrix, offset))
+        drivers = _flip(drivers, each[0])
+        drivers = drivers._replace(picture=recolour(drivers.picture, each[1], each[2]))
+        flow = _where(each[0], flip_points(flow), flow)
+        return sources, drivers, flow, _where(each[0], flow_valid.flip(2), flow_valid)
+
+
+def attention_map(pose: Pose, size: int, weight: float = 10.0) -> Tensor:
+    """1 everywhere, rising to `weight` over eyes and mouth, which a pose places: (B, 1, size, size)."""
+    corners = torch.from_numpy(CANONICAL_FACE)
+    centres = torch.stack([corners[list(pair)].mean(0) for pair in (*EYE_CORNERS, LIP_CORNERS)])
+    radii = torch.tensor([[0.11, 0.075], [0.11, 0.075], [0.17, 0.13]]) * pose.scale[:, None, None]  # (B, 3, 2)
+    centres = pose.apply(centres.expand(len(pose.scale), -1, -1))[..., :2]
+    axis = cell_centres(size)
+    across = (axis - centres[..., :1]) / radii[..., :1]  # (B, 3, size)
+    down = (axis - centres[..., 1:]) / radii[..., 1:]
+    bumps = torch.exp(-0.5 * (across[:, :, None, :] ** 2 + down[:, :, :, None] ** 2))
+    return 1 + (weight - 1) * bumps.amax(1, keepdim=True)
+
+
+def _collate(samples: list[dict]) -> Frames:
+    images = torch.from_numpy(np.stack([s["images"] for s in samples])).movedim(-1, 1).float() / 255
+    picture = torch.cat([images[:, :3] * images[:, 3:], images[:, 3:]], dim=1)
+    pose = Pose(*(torch.from_numpy(np.stack([s[k] for s in samples])) for k in ("rotation", "translation", "scale")))
+    maps = [_label_maps(sample) for sample in samples]
+    labels = Labels(*(torch.from_numpy(np.stack(parts)) for parts in zip(*maps)))
+    return Frames(picture, pose, torch.from_numpy(np.stack([conditioning(s) for s in samples])), labels)
+
+
+def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarray:
+    """The point of a mesh `vertices` (N, 3) that each pixel of a frame shows, (h, h, 3); `missing` where it shows none."""
+    valid = sample["triangle"] >= 0
+    corners = sample["faces"][sample["triangle"][valid]]  # (P, 3) vertex numbers
+    first, second = sample["barycentric"][valid].astype(np.float32).T[..., None]
+    points = np.full((*valid.shape, 3), missing, np.float32)
+    a, b, c = (vertices[corners[:, corner]].astype(np.float32) for corner in range(3))
+    points[valid] = first * a + second * b + (1 - first - second) * c
+    return points
+
+
+def _label_maps(sample: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per-pixel canonical and view points of one frame, and where they exist (nowhere without a mesh)."""
+    if "triangle" not in sample:
+        half = sample["images"].shape[0] // 2
+        empty = np.zeros((half, half, 3), np.float32)
+        return empty, empty, np.zeros((half, half), bool)
+    return _seen(sample, sample["neutral"]), _seen(sample, sample["vertices"]), sample["triangle"] >= 0
+
+
+def _true_flow(people: list[list[dict]], half: int) -> tuple[Tensor, Tensor]:
+    """Where each source shows what its drivers show, and whether it does (not hidden, not outside)."""
+    flows, valids = [], []
+    for source, *drivers in people:
+        # where the source shows no surface, nothing of it is visible
+        depth = _seen(source, source["vertices"], missing=-np.inf)[..., 2] if "triangle" in source else None
+        for driver in drivers:
+            if depth is None:
+                flows.append(np.zeros((half, half, 2), np.float32))
+                valids.append(np.zeros((half, half), bool))
+                continue
+            there = _seen(driver, source["vertices"], missing=2.0)
+            column, row = (((there[..., axis] + 1) * half / 2).astype(int) for axis in (0, 1))
+            inside = (column >= 0) & (column < half) & (row >= 0) & (row < half)
+            shown = there[..., 2] < depth[row.clip(0, half - 1), column.clip(0, half - 1)] + HIDDEN_BEHIND
+            flows.append(there[..., :2])
+            valids.append((driver["triangle"] >= 0) & inside & shown)
+    return torch.from_numpy(np.stack(flows)), torch.from_numpy(np.stack(valids))
+
+
+def _where(flags: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    return torch.where(flags.view(-1, *[1] * (yes.dim() - 1)), yes, no)
+
+
+def _flip(frames: Frames, flags: Tensor) -> Frames:
+    pose = flip_pose(frames.pose)
+    labels = frames.labels
+    flipped = Labels(flip_points(labels.canonical), flip_points(labels.view), labels.valid.flip(2))
+    return Frames(
+        _where(flags, frames.picture.flip(3), frames.picture),
+        Pose(*(_where(flags, a, b) for a, b in zip(pose, frames.pose))),
+        _where(flags, flip_numbers(frames.numbers), frames.numbers),
+        Labels(*(_where(flags, a, b) for a, b in zip(flipped, labels))),
+    )

@@ -1,0 +1,220 @@
+"""Face tracking: pictures in, faces out. A `Face` has landmarks, the 52 facial actions, gaze and the head's pose.
+
+Pixels are measured from the picture's outer edge: (0, 0) is its upper left corner, (0.5, 0.5) the first pixel's centre.
+"""
+
+import math
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+
+from mpkit.errors import MpkitError, NoFaceError
+from mpkit.faces.canonical import LANDMARKER_FILE, fit_pose
+from mpkit.faces.tasks import create_task, media_image
+from mpkit.geometry import angles_from_rotation
+
+# The 52 facial actions of ARKit in alphabetical order, as synthetic heads name them. Left and right are the subject's.
+# fmt: off
+ACTIONS = (
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
+    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
+    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
+    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
+    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
+    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight", "tongueOut",
+)
+# fmt: on
+TRACKERS = ("mediapipe", "face-alignment")
+DETECTION_SIDE = 1280  # larger pictures are shrunk to this for detection; landmarks lose nothing: the net sees 256 px
+SEARCH_EVERY = 10  # frames of a clip without a face: every so many of them, look for small faces too
+SMALL_SIDE = 320  # a still below this is enlarged to it
+
+# Landmarks (outer corner, inner corner, iris) of the eye on the picture's left, then of the other.
+EYES = ((33, 133, 468), (263, 362, 473))
+GAZE_GAIN = (2.5, 4.0)  # iris offset from the middle of the corners, in half eye widths, times this is about [-1, 1]
+GAZE_REST_Y = -0.14  # that offset of a straight look: the iris sits a little above the line of the corners
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one picture. Lengths are pixels of that picture, z away from the camera."""
+
+    landmarks: np.ndarray  # (478, 3) float32, MediaPipe's topology; the last ten are the irises
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1 around the landmarks
+    actions: np.ndarray  # (52,) float32 in [0, 1], in the order of ACTIONS
+    gaze: np.ndarray  # (2,) float32, about [-1, 1]: x to the picture's right, y down, relative to the head
+    rotation: np.ndarray  # (3, 3) float32, see mpkit.geometry
+    centre: np.ndarray  # (2,) float32, where the canonical origin (the head's centre) lies
+    radius: float  # pixels per canonical unit: the half side of the head crop
+
+    @property
+    def angles(self) -> tuple[float, float, float]:
+        """Yaw, pitch, roll in degrees."""
+        return tuple(angle.item() for angle in angles_from_rotation(torch.from_numpy(self.rotation)))
+
+    @property
+    def area(self) -> float:
+        """Of the box, in square pixels."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+
+class Tracker(Protocol):
+    """What every backend offers. Close it, or use it as a context manager."""
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """The faces of an RGB picture (H, W, 3) uint8, largest first; an empty list if there are none."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> "Tracker": ...
+
+    def __exit__(self, *error) -> None: ...
+
+
+def make_tracker(name: str = "mediapipe", video: bool = False, max_faces: int | None = None) -> Tracker:
+    """A tracker by name, one of TRACKERS. `video`: the pictures are the frames of one clip, in order."""
+    if name == "mediapipe":
+        return MediaPipeTracker(video, max_faces)
+    if name == "face-alignment":
+        from mpkit.faces.alignment import FaceAlignmentTracker
+
+        return FaceAlignmentTracker(video, max_faces)
+    raise MpkitError(f"there is no face tracker '{name}'; choose one of {', '.join(TRACKERS)}")
+
+
+def select_face(faces: list[Face], which: str | int = "largest") -> Face:
+    """The face asked for: "largest", or a number that counts the faces from 1, from left to right in the picture."""
+    if not faces:
+        raise NoFaceError("no face found; use a picture where a face looks roughly towards the viewer")
+    if which == "largest":
+        return max(faces, key=lambda face: face.area)
+    if isinstance(which, str) and not which.isdecimal():
+        raise NoFaceError(f"--face takes 'largest' or a number, not '{which}'")
+    if not 1 <= int(which) <= len(faces):
+        raise NoFaceError(f"--face {which} of {len(faces)}: faces are counted from 1, from left to right")
+    return sorted(faces, key=lambda face: float(face.centre[0]))[int(which) - 1]
+
+
+def gaze_from_landmarks(landmarks: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Where both irises (478 landmarks, pixels) stand between the corners of their eyes, in the head's frame; (2,)."""
+    offsets = []
+    for outer, inner, iris in EYES:
+        corners = (landmarks[[outer, inner]] @ rotation)[:, :2]  # p @ R is R^T p: the head turned back to frontal
+        half_width = np.linalg.norm(corners[0] - corners[1]) / 2
+        offsets.append(((landmarks[iris] @ rotation)[:2] - corners.mean(0)) / max(half_width, 1e-6))
+    gaze = (np.mean(offsets, 0) - (0, GAZE_REST_Y)) * GAZE_GAIN
+    return gaze.clip(-1.5, 1.5).astype(np.float32)
+
+
+class MediaPipeTracker:
+    """MediaPipe's FaceLandmarker on the CPU: 478 landmarks and 52 actions; finds faces in paintings too.
+
+    A picture without a face is looked at again, padded and in parts. `video`: the face is followed from frame to frame.
+    Of a single face, the default for clips, the landmarks are also smoothed over time; `max_faces` asks for more (the
+    default for stills is 8).
+    """
+
+    def __init__(self, video: bool = False, max_faces: int | None = None):
+        self.video, self._timestamp = video, 0
+        self._region = None  # of a clip: where its face was found last, if not in the whole frame
+        self._misses = 0  # of a clip: frames without a face since
+        self._lock = threading.Lock()  # the landmarker takes one picture at a time
+        self._landmarker = create_task(
+            "FaceLandmarker",
+            LANDMARKER_FILE,
+            video,
+            num_faces=max_faces or (1 if video else 8),
+            output_face_blendshapes=True,
+        )
+
+    def close(self) -> None:
+        self._landmarker.close()
+
+    def __enter__(self) -> "MediaPipeTracker":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """See `Tracker.detect`."""
+        height, width = image.shape[:2]
+        region = self._region or (0, 0, width, height)
+        faces = self._detect_in(image, region)
+        if not faces and self._misses % SEARCH_EVERY == 0:
+            for region in _other_views(width, height):
+                faces = self._detect_in(image, region)
+                if faces:
+                    break
+        if self.video:
+            self._region = region if faces else None
+            self._misses = 0 if faces else self._misses + 1
+        return sorted(faces, key=lambda face: -face.area)
+
+    def _detect_in(self, image: np.ndarray, region: tuple[int, int, int, int]) -> list[Face]:
+        """The faces in a region (x0, y0, x1, y1) of the picture, which may reach beyond its border."""
+        view, scale = _cut_region(image, region, enlarge=not self.video)
+        picture = media_image(view)
+        with self._lock:
+            if self.video:
+                self._timestamp += 33  # only has to grow; milliseconds
+                result = self._landmarker.detect_for_video(picture, self._timestamp)
+            else:
+                result = self._landmarker.detect(picture)
+        height, width = view.shape[:2]
+        faces = []
+        for points, shapes in zip(result.face_landmarks, result.face_blendshapes, strict=True):
+            landmarks = np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32) / scale
+            landmarks += np.float32((region[0], region[1], 0))
+            scores = {shape.category_name: shape.score for shape in shapes}
+            faces.append(make_face(landmarks, np.float32([scores.get(name, 0.0) for name in ACTIONS])))
+        return faces
+
+
+def make_face(landmarks: np.ndarray, actions: np.ndarray) -> Face:
+    """A Face from MediaPipe's 478 landmarks in pixels and the 52 actions."""
+    rotation, centre, radius = fit_pose(landmarks)
+    box = (*landmarks[:, :2].min(0).tolist(), *landmarks[:, :2].max(0).tolist())
+    gaze = gaze_from_landmarks(landmarks, rotation)
+    return Face(landmarks, box, actions.clip(0, 1), gaze, rotation, centre[:2], radius)
+
+
+def _other_views(width: int, height: int):
+    """Regions where a face may be found that the whole picture did not show: padded (the face fills the picture), then
+    ever smaller squares (the face is small), the middle first."""
+    pad = max(width, height) // 2
+    yield -pad, -pad, width + pad, height + pad
+    for share in (0.65, 0.35):
+        side = int(min(width, height) * share)
+        if side < 64 or max(width, height) > 20 * side:  # too small to hold a face, or a ribbon
+            return
+        columns, rows = (np.linspace(0, size - side, 1 + -(-2 * (size - side) // side)) for size in (width, height))
+        corners = [(int(x), int(y)) for x in columns for y in rows]
+        middle = (width - side) / 2, (height - side) / 2
+        for x, y in sorted(corners, key=lambda corner: math.dist(corner, middle)):
+            yield x, y, x + side, y + side
+
+
+def _cut_region(image: np.ndarray, region: tuple[int, int, int, int], enlarge: bool) -> tuple[np.ndarray, float]:
+    """The region, grey beyond the picture, at a size the landmarker likes. Returns it and its pixels per pixel."""
+    x0, y0, x1, y1 = region
+    height, width = image.shape[:2]
+    view = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+    side = max(x1 - x0, y1 - y0)
+    scale = min(1.0, DETECTION_SIDE / side)
+    if enlarge and side < SMALL_SIDE:
+        scale = SMALL_SIDE / side
+    border = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
+    if any(border):
+        view = cv2.copyMakeBorder(view, *border, cv2.BORDER_CONSTANT, value=(128, 128, 128))
+    if scale != 1.0:
+        size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
+        view = cv2.resize(view, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return np.ascontiguousarray(view), scale

@@ -1,0 +1,57 @@
+"""Tracking a whole clip: what a face does in it, as a `Motion` that can drive any portrait."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from mpkit.driver import STILL_RATE
+from mpkit.errors import NoFaceError
+from mpkit.faces.tracker import make_tracker, select_face
+from mpkit.media import is_still, read_image
+from mpkit.motion import Motion
+from mpkit.video import VideoReader
+
+_NO_LANDMARKS = np.zeros((0, 3), np.float32)
+
+
+def track(
+    path: str | Path,
+    tracker: str = "mediapipe",
+    start: float = 0.0,
+    max_frames: int | None = None,
+    fps: float | None = None,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+) -> Motion:
+    """The motion of the face in a video, an animated GIF or a still; the largest face where there are several.
+
+    Pictures stream through; only the numbers of a frame are kept. Times count from `start`. `progress` is told how many
+    frames are done and about how many there are. Raises MediaError, and NoFaceError where no frame has a face.
+    """
+    path = Path(path)
+    if is_still(path):
+        return _track_still(path, tracker)
+    faces, times = [], []
+    with make_tracker(tracker, video=True) as face_tracker, VideoReader(path, start, max_frames, fps) as reader:
+        for time, picture in reader:
+            found = face_tracker.detect(picture)
+            faces.append(replace(select_face(found), landmarks=_NO_LANDMARKS) if found else None)
+            times.append(float(time - reader.start))
+            progress(len(times), reader.frame_count_estimate)
+        return Motion.from_faces(faces, times, _fraction(reader.rate), (reader.width, reader.height), path.name)
+
+
+def _track_still(path: Path, tracker: str) -> Motion:
+    picture = read_image(path)
+    with make_tracker(tracker) as face_tracker:
+        faces = face_tracker.detect(picture)
+    if not faces:
+        raise NoFaceError(f"no face found in {path}; use a picture where a face looks roughly towards the viewer")
+    height, width = picture.shape[:2]
+    return Motion.from_faces([select_face(faces)], [0.0], _fraction(STILL_RATE), (width, height), path.name)
+
+
+def _fraction(rate: Fraction) -> str:
+    return f"{rate.numerator}/{rate.denominator}"

@@ -1,0 +1,366 @@
+"""Properties of the face tracker, the head crop and the matte."""
+
+import csv
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mpkit.errors import MpkitError, NoFaceError
+from mpkit.faces import ACTIONS, Crop, Face, MediaPipeTracker, cut, make_tracker, paste, pose_in, select_face
+from mpkit.faces import alignment
+from mpkit.faces.canonical import CANONICAL_FACE, FACE_TRIANGLES, STABLE_WEIGHTS, fit_pose
+from mpkit.faces.matte import Matte, fill_background, guided_filter
+from mpkit.geometry import rotation_from_angles
+
+SHARED = Path(__file__).parents[2] / "shared"
+needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the shared pictures")
+
+
+def rotation(yaw=0.0, pitch=0.0, roll=0.0) -> np.ndarray:
+    return rotation_from_angles(*(torch.tensor([float(angle)]) for angle in (yaw, pitch, roll)))[0].numpy()
+
+
+def make_face(x=100.0, y=80.0, radius=60.0, angles=(0, 0, 0)) -> Face:
+    turned = rotation(*angles)
+    landmarks = radius * CANONICAL_FACE @ turned.T + np.float32((x, y, 0))
+    landmarks = np.concatenate([landmarks, landmarks[[468 - 10 + i for i in range(10)]]])
+    box = (*landmarks[:, :2].min(0).tolist(), *landmarks[:, :2].max(0).tolist())
+    return Face(landmarks, box, np.zeros(52, np.float32), np.zeros(2, np.float32), turned, np.float32((x, y)), radius)
+
+
+def smooth_picture(height=240, width=320, seed=0) -> np.ndarray:
+    coarse = np.random.default_rng(seed).uniform(0, 255, (6, 8, 3)).astype(np.float32)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+
+
+def psnr(a, b) -> float:
+    return -10 * np.log10(np.mean((a.astype(np.float64) - b) ** 2) / 255**2 + 1e-12)
+
+
+# The canonical face
+
+
+def test_canonical_face_looks_at_the_camera_inside_the_crop():
+    assert CANONICAL_FACE.shape == (468, 3) and FACE_TRIANGLES.shape == (898, 3) and STABLE_WEIGHTS.shape == (468,)
+    forehead, chin, nose, left, right = CANONICAL_FACE[[10, 152, 4, 234, 454]]
+    assert forehead[1] < nose[1] < chin[1] and left[0] < nose[0] < right[0]
+    assert nose[2] == pytest.approx(-0.62, abs=0.03) and nose[2] < min(left[2], right[2])
+    assert 0.96 < chin[1] - forehead[1] < 1.04  # half the side of the crop
+    assert np.abs(CANONICAL_FACE[:, :2]).max() < 0.6
+
+
+def test_canonical_triangles_face_the_camera():
+    a, b, c = (CANONICAL_FACE[FACE_TRIANGLES[:, i]] for i in range(3))
+    normals = np.cross(b - a, c - a)
+    assert (np.sign(normals[:, 2]) == np.sign(np.median(normals[:, 2]))).mean() > 0.9
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (35, 0, 0), (0, -25, 0), (0, 0, 40), (-50, 20, -15)])
+def test_fit_pose_recovers_a_known_pose(angles):
+    landmarks = 70 * CANONICAL_FACE @ rotation(*angles).T + np.float32((210, 90, 12))
+    fitted, centre, radius = fit_pose(landmarks)
+    np.testing.assert_allclose(fitted, rotation(*angles), atol=1e-4)
+    np.testing.assert_allclose(centre, (210, 90, 12), atol=1e-2)
+    assert radius == pytest.approx(70, rel=1e-4)
+
+
+def test_fit_pose_ignores_jaw_and_lips():
+    landmarks = 70 * CANONICAL_FACE @ rotation(20, 5, 0).T
+    landmarks[CANONICAL_FACE[:, 1] > 0.25] += (0, 15, 4)  # the jaw drops
+    np.testing.assert_allclose(fit_pose(landmarks)[0], rotation(20, 5, 0), atol=1e-4)
+
+
+def test_angles_signs():
+    face = make_face(angles=(30, 10, -20))
+    assert face.angles == pytest.approx((30, 10, -20), abs=1e-3)
+    assert make_face(angles=(30, 0, 0)).landmarks[4, 0] > 100  # yaw > 0: the nose moves to the picture's right
+
+
+# The crop
+
+
+def test_own_pose_is_centred_in_its_crop():
+    face = make_face(angles=(25, -5, 10))
+    pose = pose_in(face, Crop.of(face, margin=1.25))
+    np.testing.assert_allclose(pose.translation, torch.zeros(1, 3), atol=1e-6)
+    assert pose.scale.item() == pytest.approx(0.8) and pose.rotation.shape == (1, 3, 3)
+    posed = pose.apply(torch.from_numpy(CANONICAL_FACE)[None])[0, :, :2].numpy()
+    np.testing.assert_allclose(posed, Crop.of(face, 1.25).to_crop(face.landmarks[:468, :2]), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [64, 128, 300])
+def test_cut_puts_a_point_where_the_coordinates_say(size):
+    picture = np.zeros((400, 400, 3), np.uint8)
+    cv2.circle(picture, (230, 150), 6, (255, 255, 255), -1)  # its centre lies at the pixel's centre
+    crop = Crop(203.3, 171.7, 90.4)
+    spot = cut(picture, crop, size)[..., 0].astype(np.float64)
+    rows, columns = np.mgrid[:size, :size]
+    measured = [(2 * ((grid * spot).sum() / spot.sum()) + 1) / size - 1 for grid in (columns, rows)]
+    np.testing.assert_allclose(measured, crop.to_crop((230.5, 150.5)), atol=0.1 * 2 / size)
+
+
+def test_cut_of_the_whole_picture_is_the_picture():
+    picture = smooth_picture(200, 200)
+    np.testing.assert_array_equal(cut(picture, Crop(100, 100, 100), 200), picture)
+
+
+@pytest.mark.parametrize("size, radius", [(256, 71.3), (160, 71.3), (96, 100.2)])
+def test_cut_then_paste_returns_the_picture(size, radius):
+    picture = smooth_picture()
+    crop = Crop(151.27, 118.61, radius)
+    back = paste(picture, cut(picture, crop, size), np.ones((size, size), np.float32), crop)
+    assert back.shape == picture.shape and back.dtype == np.uint8
+    assert psnr(back, picture) > 40
+
+
+def test_paste_changes_nothing_outside_the_crop_nor_where_alpha_is_zero():
+    picture, crop = smooth_picture(), Crop(160, 120, 50)
+    other = np.zeros((64, 64, 3), np.uint8)
+    alpha = np.ones((64, 64), np.float32)
+    pasted = paste(picture, other, alpha, crop)
+    outside = np.ones(picture.shape[:2], bool)
+    outside[70:170, 110:210] = False
+    np.testing.assert_array_equal(pasted[outside], picture[outside])
+    assert pasted[120, 160].max() == 0
+    np.testing.assert_array_equal(paste(picture, other, 0 * alpha, crop), picture)
+
+
+def test_paste_has_no_seam_at_the_border():
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    pasted = paste(grey, np.full((100, 100, 3), 228, np.uint8), np.ones((100, 100), np.float32), Crop(100, 100, 70))
+    assert np.abs(np.diff(pasted[100, :, 0].astype(int))).max() < 45  # 100 levels, spread over the feather
+    np.testing.assert_array_equal(pasted[:, 100], pasted[100, :])
+
+
+def test_crops_that_reach_beyond_the_picture():
+    picture = smooth_picture(100, 100)
+    crop = Crop(5, 95, 60)
+    piece = cut(picture, crop, 80)
+    assert np.isfinite(piece).all() and psnr(paste(picture, piece, np.ones((80, 80)), crop), picture) > 38
+    np.testing.assert_array_equal(paste(picture, piece, np.ones((80, 80)), Crop(500, 500, 60)), picture)
+
+
+# Choosing a face
+
+
+def test_select_face_counts_from_the_left():
+    faces = [make_face(x=300, radius=80), make_face(x=50), make_face(x=180)]
+    assert select_face(faces) is faces[0] and select_face(faces, "largest") is faces[0]
+    assert select_face(faces, 1) is faces[1] and select_face(faces, "3") is faces[0]
+
+
+@pytest.mark.parametrize("faces, which", [([], "largest"), (2, 3), (2, 0), (2, -1), (2, "left"), (2, "²")])
+def test_select_face_says_what_is_wrong(faces, which):
+    with pytest.raises(NoFaceError) as error:
+        select_face(faces if isinstance(faces, list) else [make_face()] * faces, which)
+    assert "\n" not in str(error.value)
+
+
+def test_make_tracker_names_the_choices():
+    with pytest.raises(MpkitError, match="mediapipe, face-alignment"):
+        make_tracker("dlib")
+
+
+# MediaPipe
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    with MediaPipeTracker() as tracker:
+        yield tracker
+
+
+def test_no_face_in_noise(tracker):
+    assert tracker.detect(np.random.default_rng(0).integers(0, 255, (200, 150, 3), dtype=np.uint8)) == []
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 500), (3000, 20)])
+def test_odd_sizes_are_no_error(tracker, height, width):
+    assert tracker.detect(np.zeros((height, width, 3), np.uint8)) == []
+
+
+def test_nothing_is_written_to_stderr_and_import_is_late():
+    code = (
+        "import sys, numpy as np, mpkit.faces; assert 'mediapipe' not in sys.modules;"
+        "from mpkit.faces.matte import Matte; tracker, matte = mpkit.faces.make_tracker(), Matte();"
+        "tracker.detect(np.zeros((99, 99, 3), np.uint8)); matte(np.zeros((99, 99, 3), np.uint8))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0 and done.stderr == ""
+
+
+def read(path) -> np.ndarray:
+    return np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+
+
+def paintings() -> list[Path]:
+    with open(SHARED / "data" / "manifest.tsv") as file:
+        rows = [row["path"] for row in csv.DictReader(file, delimiter="\t") if row["use"] == "evaluate"]
+    return [SHARED / "data" / path for path in rows if path.startswith("paintings")]
+
+
+@needs_shared
+def test_a_face_in_every_painting(tracker):
+    for path in paintings():
+        face = select_face(tracker.detect(read(path)))
+        assert face.landmarks.shape == (478, 3) and face.actions.shape == (len(ACTIONS),) == (52,)
+        assert 0 <= face.actions.min() and face.actions.max() <= 1 and np.abs(face.gaze).max() <= 1.5
+        up, down = Crop.of(face).to_crop(face.landmarks[[10, 152], :2])[:, 1]
+        assert -0.55 < up < -0.3 and 0.4 < down < 0.65
+
+
+@needs_shared
+def test_mirrored_picture_gives_the_mirrored_face(tracker):
+    picture = read(paintings()[5])
+    face, mirrored = (select_face(tracker.detect(view)) for view in (picture, np.ascontiguousarray(picture[:, ::-1])))
+    assert face.angles[0] > 10
+    assert mirrored.angles == pytest.approx((-face.angles[0], face.angles[1], -face.angles[2]), abs=4)
+    assert mirrored.centre[0] == pytest.approx(picture.shape[1] - face.centre[0], abs=0.06 * face.radius)
+    assert mirrored.gaze == pytest.approx((-face.gaze[0], face.gaze[1]), abs=0.25)
+
+
+@needs_shared
+def test_faces_that_fill_the_picture_and_small_ones(tracker):
+    picture = read(paintings()[0])
+    face = select_face(tracker.detect(picture))
+    tight = cut(picture, Crop(*face.landmarks[4, :2].tolist(), face.radius * 0.5), 300)
+    assert len(tracker.detect(tight)) == 1
+    wide = np.full((2000, 3000, 3), 90, np.uint8)
+    wide[900:1300, 300:614] = cv2.resize(picture, (314, 400), interpolation=cv2.INTER_AREA)  # a face of 70 x 85 pixels
+    found = select_face(tracker.detect(wide))
+    expected = face.centre * (314 / picture.shape[1], 400 / picture.shape[0]) + (300, 900)
+    np.testing.assert_allclose(found.centre, expected, atol=0.1 * found.radius)
+
+
+@needs_shared
+def test_video_follows_a_still_picture():
+    picture = read(paintings()[0])
+    with MediaPipeTracker() as stills, MediaPipeTracker(video=True) as clip:
+        still = select_face(stills.detect(picture))
+        frames = [select_face(clip.detect(picture)) for _ in range(4)]
+    for face in frames:
+        assert face.angles == pytest.approx(still.angles, abs=3)
+    assert np.abs(frames[-1].landmarks - frames[-2].landmarks).max() < 0.02 * still.radius
+
+
+# The matte
+
+
+@pytest.fixture(scope="module")
+def matte():
+    with Matte() as matte:
+        yield matte
+
+
+@needs_shared
+def test_matte_covers_the_face_and_not_the_corners(tracker, matte):
+    for path in paintings()[:4]:
+        picture = read(path)
+        face = select_face(tracker.detect(picture))
+        crop = Crop.of(face)
+        alpha = matte.in_crop(picture, crop, 192)
+        assert alpha.shape == (192, 192) and alpha.dtype == np.float32 and 0 <= alpha.min() and alpha.max() <= 1
+        x, y = ((crop.to_crop(face.landmarks[:, :2]) * 0.9 + 1) * 96).astype(int).T
+        assert alpha[y, x].mean() > 0.95
+        assert alpha[:16, :16].mean() < 0.1 and alpha[:16, -16:].mean() < 0.1
+
+
+@needs_shared
+def test_matte_leaves_out_other_people(tracker, matte):
+    picture = read(paintings()[0])
+    person = cut(picture, Crop.of(select_face(tracker.detect(picture)), 1.4), 240)
+    pair = np.concatenate([person, np.full((240, 60, 3), person[0, 0], np.uint8), person], 1)
+    alpha = matte(pair, focus=(120, 120))
+    assert alpha[:, :240].mean() > 0.3 and alpha[:, 300:].mean() < 0.05
+
+
+def test_guided_filter_keeps_constants_and_follows_edges():
+    picture = np.zeros((120, 160, 3), np.uint8)
+    picture[:, 80:] = (200, 60, 30)
+    np.testing.assert_allclose(guided_filter(picture, np.full((120, 160), 0.7, np.float32)), 0.7, atol=1e-3)
+    blurred = cv2.GaussianBlur((picture[..., 0] > 0).astype(np.float32), None, 4)
+    sharp = guided_filter(picture, blurred)
+    assert np.abs(np.diff(sharp[60])).max() > 4 * np.abs(np.diff(blurred[60])).max()
+
+
+def test_fill_background_keeps_the_background_and_removes_the_person():
+    picture = np.full((200, 160, 3), (40, 90, 160), np.uint8)
+    alpha = np.zeros((200, 160), np.float32)
+    cv2.ellipse(alpha, (80, 120), (40, 70), 0, 0, 360, 1.0, -1)
+    painted = picture.copy()
+    painted[alpha > 0] = (220, 180, 150)
+    filled = fill_background(painted, alpha)
+    assert np.abs(filled.astype(int) - picture).max() <= 12
+    np.testing.assert_array_equal(filled[:20], picture[:20])
+    everything = fill_background(painted, np.ones((200, 160), np.float32))  # nothing is known: still a picture
+    assert everything.shape == painted.shape
+
+
+# face-alignment
+
+
+class FakeFaceAlignment(types.ModuleType):
+    """Answers with a face that looks to the picture's right, as the package would: z towards the camera."""
+
+    class LandmarksType:
+        THREE_D = 3
+
+    class FaceAlignment:
+        def __init__(self, kind, device):
+            assert kind == 3
+
+        def get_landmarks_from_image(self, image):
+            if image.max() == 0:
+                return None
+            points = CANONICAL_FACE[alignment.FROM_68] @ (50 * rotation(25, 5, -10)).T + np.float32((120, 100, 0))
+            return [points * 0.5 * np.float32((1, 1, -1)), points * np.float32((1, 1, -1))]
+
+
+def test_face_alignment_backend(monkeypatch):
+    monkeypatch.setitem(sys.modules, "face_alignment", FakeFaceAlignment("face_alignment"))
+    with make_tracker("face-alignment") as tracker:
+        assert tracker.detect(np.zeros((9, 9, 3), np.uint8)) == []
+        faces = tracker.detect(np.ones((200, 240, 3), np.uint8))
+    assert len(faces) == 2 and faces[0].area > faces[1].area
+    face = faces[0]
+    assert face.angles == pytest.approx((25, 5, -10), abs=0.1) and face.radius == pytest.approx(50, rel=1e-3)
+    np.testing.assert_allclose(face.centre, (120.5, 100.5), atol=0.05)  # it counts from pixel centres
+    expected = 50 * CANONICAL_FACE @ rotation(25, 5, -10).T + np.float32((120.5, 100.5, 0))
+    np.testing.assert_allclose(face.landmarks[:468], expected, atol=0.05)
+    assert face.landmarks.shape == (478, 3) and face.actions.shape == (52,)
+
+
+def test_face_alignment_reads_an_open_mouth_and_closed_eyes():
+    points = CANONICAL_FACE[alignment.FROM_68].copy()
+    rest = alignment.estimate_actions(points)
+    points[[65, 66, 67], 1] += 0.15
+    points[[37, 38, 41, 40], 1] = points[[36, 39], 1].mean()
+    changed = alignment.estimate_actions(points)
+    assert changed[ACTIONS.index("jawOpen")] > rest[ACTIONS.index("jawOpen")] + 0.4
+    assert changed[ACTIONS.index("eyeBlinkRight")] > 0.8 > changed[ACTIONS.index("eyeBlinkLeft")]
+
+
+def test_missing_face_alignment_is_one_clear_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    with pytest.raises(MpkitError, match="pip install face-alignment") as error:
+        make_tracker("face-alignment")
+    assert "\n" not in str(error.value)
+
+
+def test_failed_download_is_one_clear_line(monkeypatch):
+    fake = FakeFaceAlignment("face_alignment")
+
+    def offline(*args, **kwargs):
+        raise OSError("name resolution\nfailed")
+
+    fake.FaceAlignment = offline
+    monkeypatch.setitem(sys.modules, "face_alignment", fake)
+    with pytest.raises(MpkitError, match="downloaded") as error:
+        make_tracker("face-alignment")
+    assert "\n" not in str(error.value)

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+
+from mpkit.data.anatomy import express, landmarks_on, load_template, move, sample_identity
+from mpkit.data.heads import render_identity
+from mpkit.data.motion import gaze_of, sample_actions, sample_motion
+from mpkit.data.raster import interpolate, rasterize, vertex_normals
+from mpkit.data.shards import HeadShards, write_shards
+from mpkit.errors import MediaError
+from mpkit.faces.canonical import CANONICAL_FACE, STABLE_WEIGHTS, fit_pose
+from mpkit.faces.tracker import ACTIONS
+
+SIZE, FRAMES = 64, 3
+
+
+@pytest.fixture(scope="module")
+def person():
+    return render_identity(7, FRAMES, SIZE)
+
+
+@pytest.fixture(scope="module")
+def identity():
+    return sample_identity(np.random.default_rng(3))
+
+
+def action(**values):
+    return np.float32([values.get(name, 0.0) for name in ACTIONS])
+
+
+def test_raster_of_a_hand_triangle():
+    corners = np.float32([(-1, -1, 0.5), (1, -1, 0.5), (-1, 1, 0.5), (-1, -1, 0.1), (0, -1, 0.1), (-1, 0, 0.1)])
+    triangle, barycentric, depth = rasterize(corners, np.int32([(0, 1, 2), (3, 4, 5)]), 8)
+    assert triangle[0, 0] == 1 and triangle[0, 5] == 0 and triangle[7, 7] == -1  # the nearer one wins
+    assert np.allclose(depth[0, [0, 5]], (0.1, 0.5)) and np.isinf(depth[7, 7])
+    seen = interpolate(corners, np.int32([(0, 1, 2), (3, 4, 5)]), triangle[0], barycentric[0])
+    assert np.allclose(seen[:6, :2], [((2 * x + 1) / 8 - 1, 1 / 8 - 1) for x in range(6)], atol=1e-5)
+
+
+def test_normals_face_the_camera_in_front():
+    template, person = load_template(), sample_identity(np.random.default_rng(0))
+    normals = vertex_normals(person.neutral, template.faces)
+    assert np.allclose(np.linalg.norm(normals[: len(template.kept)], axis=1), 1, atol=1e-4)
+    assert landmarks_on(normals)[[4, 151, 199], 2].max() < -0.5  # tip of the nose, forehead, chin
+
+
+def test_same_seed_same_bytes(person):
+    again = render_identity(7, FRAMES, SIZE)
+    assert all(np.array_equal(person[name], again[name]) for name in person)
+    other = render_identity(8, 1, SIZE)
+    assert not np.array_equal(person["images"][0], other["images"][0])
+
+
+def test_fields(person):
+    vertices, faces = person["neutral"].shape[0], person["faces"]
+    assert person["images"].shape == (FRAMES, SIZE, SIZE, 4) and person["images"].dtype == np.uint8
+    assert person["triangle"].shape == (FRAMES, SIZE // 2, SIZE // 2) and person["triangle"].max() < len(faces)
+    assert person["vertices"].shape == (FRAMES, vertices, 3) and faces.max() == vertices - 1
+    assert person["actions"].shape == (FRAMES, 52) and person["gaze"].shape == (FRAMES, 2)
+    assert all(np.isfinite(array).all() for array in person.values())
+    assert (person["actions"] >= 0).all() and (person["actions"] <= 1).all()
+
+
+def test_the_head_moves_as_its_pose_says(identity):
+    rng = np.random.default_rng(1)
+    motion = sample_motion(rng)
+    view, canonical = move(identity, motion), express(identity, motion.actions)
+    rigid = identity.head_share == 1
+    posed = motion.scale * canonical @ motion.rotation.T + motion.translation
+    assert rigid.sum() > 3000
+    assert np.abs(view - posed)[rigid].max() < 1e-5
+    assert np.abs(view - posed)[identity.head_share == 0].max() > 1e-2 and motion.translation[2] == 0
+
+
+def test_visible_points_land_on_their_pixels(person):
+    for k in range(FRAMES):
+        triangle = person["triangle"][k]
+        rows, columns = np.nonzero(triangle >= 0)
+        at = triangle[rows, columns], person["barycentric"][k][rows, columns]
+        points = interpolate(person["vertices"][k].astype(np.float32), person["faces"], *at)
+        centres = (np.stack([columns, rows], -1) * 2 + 1) / (SIZE // 2) - 1
+        assert np.abs(points[:, :2] - centres).max() * SIZE / 4 < 0.1  # pixels of the half-size picture
+
+
+def test_matte_covers_what_is_seen(person):
+    matte = person["images"][..., 3].reshape(FRAMES, SIZE // 2, 2, SIZE // 2, 2).mean((2, 4))
+    seen = person["triangle"] >= 0
+    assert (matte[seen] > 0).all() and matte[seen].mean() > 245 and matte[~seen].mean() < 10
+
+
+def test_canonical_coordinates_are_the_trackers(identity):
+    rotation, centre, radius = fit_pose(landmarks_on(identity.neutral))
+    assert np.allclose(rotation, np.eye(3), atol=1e-3) and np.allclose(centre, 0, atol=1e-3) and abs(radius - 1) < 1e-3
+    away = np.linalg.norm(landmarks_on(identity.neutral) - CANONICAL_FACE, axis=1)
+    assert away[STABLE_WEIGHTS > 0].mean() < 0.06
+
+
+def test_blinks_close_jaws_open_and_eyes_turn(identity):
+    def landmarks(**values):
+        return landmarks_on(express(identity, action(**values)))
+
+    rest, shut, open_ = landmarks(), landmarks(eyeBlinkLeft=1, eyeBlinkRight=1), landmarks(jawOpen=1)
+    gap = [(face[145, 1] - face[159, 1], face[374, 1] - face[386, 1]) for face in (rest, shut)]
+    assert max(gap[1]) < 0.35 * min(gap[0])
+    assert open_[199, 1] - rest[199, 1] > 0.08 and np.abs(open_[151] - rest[151]).max() < 1e-3
+    template = load_template()
+    look = action(eyeLookOutLeft=1, eyeLookInRight=1, eyeLookDownLeft=0.5, eyeLookDownRight=0.5)
+    turned = express(identity, look)
+    for eye in template.eyes:
+        front = eye[identity.neutral[eye, 2].argmin()]
+        assert turned[front, 0] > identity.neutral[front, 0] + 0.02 and turned[front, 1] > identity.neutral[front, 1]
+    assert np.allclose(gaze_of(look), (1, 0.5))
+
+
+def test_motions_cover_the_range():
+    rng = np.random.default_rng(0)
+    actions = np.stack([sample_actions(rng) for _ in range(400)])
+    column = {name: actions[:, n] for n, name in enumerate(ACTIONS)}
+    assert (column["eyeBlinkLeft"] > 0.95).mean() > 0.08 and (column["jawOpen"] > 0.4).mean() > 0.08
+    assert (column["mouthSmileLeft"] > 0.5).mean() > 0.05 and (column["mouthClose"] <= column["jawOpen"]).all()
+    gazes = np.stack([gaze_of(row) for row in actions])
+    assert (gazes.min(0) < -0.8).all() and (gazes.max(0) > 0.8).all()
+
+
+def test_shards_read_back_and_continue(tmp_path):
+    write_shards(tmp_path, 3, 2, 32, seed=7, block=2)
+    shards = HeadShards(tmp_path)
+    person, sample = render_identity(8, 2, 32), shards.sample(1, 1)
+    assert len(shards) == 3 and np.array_equal(sample["faces"], person["faces"])
+    for name in person:
+        if name not in ("faces", "neutral"):
+            assert np.array_equal(sample[name], person[name][1])
+    assert np.array_equal(sample["neutral"], person["neutral"])
+    first = (tmp_path / "shard-00000" / "images.npy").stat().st_mtime_ns
+    write_shards(tmp_path, 4, 2, 32, seed=7, block=2)
+    assert len(HeadShards(tmp_path)) == 4 and (tmp_path / "shard-00000" / "images.npy").stat().st_mtime_ns == first
+    with pytest.raises(MediaError, match="another kind"):
+        write_shards(tmp_path, 4, 2, 64, seed=7, block=2)
+
+
+def test_errors_are_one_clear_line(tmp_path):
+    with pytest.raises(ValueError, match="even"):
+        render_identity(0, 1, 33)
+    with pytest.raises(MediaError, match="no finished shard"):
+        HeadShards(tmp_path)

@@ -1,0 +1,580 @@
+"""Pictures and videos in and out: content, time, sound, and one clear line for all that can be wrong."""
+
+import os
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from mpkit.errors import MediaError
+from mpkit.media import check_output, is_still, read_image, write_png
+from mpkit.video import VideoReader
+from mpkit.video_writer import VideoWriter
+
+NTSC = Fraction(24000, 1001)
+WIDTH, HEIGHT = 96, 64
+
+
+def picture(shift: int = 0, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """Smooth colours, different in all four corners and for each shift."""
+    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    return np.stack([40 + 160 * x, 40 + 160 * y, np.full_like(x, (30 + 8 * shift) % 200)], -1).astype(np.uint8)
+
+
+def write(path, count=12, rate=NTSC, width=WIDTH, height=HEIGHT, **options):
+    with VideoWriter(path, rate, (width, height), **options) as writer:
+        for index in range(count):
+            writer.write(picture(index, width, height))
+    return path
+
+
+def read(path, **options):
+    with VideoReader(path, **options) as reader:
+        times, frames = zip(*reader)
+    return list(times), np.stack(frames)
+
+
+def difference(a, b) -> float:
+    return float(np.abs(np.asarray(a).astype(int) - np.asarray(b)).mean())
+
+
+def write_stamped(path, stamps, time_base=Fraction(1, 1000), **options):
+    """A clip whose frame i is `picture(i)` and starts at stamps[i], in units of `time_base`."""
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libx264" if path.suffix == ".mp4" else "libvpx", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.time_base = time_base
+        for index, stamp in enumerate(stamps):
+            frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
+            frame.pts, frame.time_base = stamp, time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_sine(path, seconds=2.0, codec="aac", rate=48000):
+    """A clip of 25 frames a second with a tone that starts loud and gets quieter in steps of 0.5 s."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        audio = container.add_stream(codec, rate=rate, layout="mono")
+        for index in range(round(seconds * 25)):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), format="rgb24")))
+        container.mux(video.encode(None))
+        time = np.arange(round(seconds * rate)) / rate
+        tone = (0.8 / (1 + np.floor(time * 2)) * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+        for start in range(0, len(tone), 1024):
+            frame = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+    return path
+
+
+def read_sound(path):
+    """(samples, sample rate); sample 0 is at time 0."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+        rate = frames[0].sample_rate
+        sound = np.zeros(round(frames[-1].time * rate) + frames[-1].samples)
+        for frame in frames:
+            start, values = round(frame.time * rate), frame.to_ndarray().mean(0)
+            sound[max(start, 0) : start + len(values)] = values[max(-start, 0) :]
+    return sound, rate
+
+
+# ------------------------------------------------------------------------------------------------------------- stills
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff"])
+def test_reads_stills_whatever_they_are_called(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(picture()).save(path, quality=95)
+    path = path.rename(tmp_path / "a.mp4")
+    image = read_image(path)
+    assert image.shape == (HEIGHT, WIDTH, 3) and image.dtype == np.uint8
+    assert difference(image, picture()) < 3
+    assert is_still(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, orientation):
+    upright = picture()
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: np.rot90(upright, 2).transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png"), upright)
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    alpha = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
+    alpha[:, WIDTH // 2 :] = 255
+    Image.fromarray(np.concatenate([picture(), alpha], -1)).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert (image[:, : WIDTH // 2] == 255).all()
+    assert np.array_equal(image[:, WIDTH // 2 :], picture()[:, WIDTH // 2 :])
+
+
+def test_transparent_palette_is_laid_over_white(tmp_path):
+    indices = Image.fromarray(np.repeat([[0, 1]], 32, 0).repeat(16, 1).astype(np.uint8), "L").convert("P")
+    indices.putpalette([9, 9, 9, 200, 0, 0])
+    indices.save(tmp_path / "a.png", transparency=0)
+    image = read_image(tmp_path / "a.png")
+    assert image[0, 0].tolist() == [255, 255, 255] and image[0, -1].tolist() == [200, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "name, values",
+    [
+        ("deep.png", np.uint16(257) * picture()[..., 0]),
+        ("deep.tiff", np.uint16(257) * picture()[..., 0]),
+        ("int.tiff", np.int32(257) * picture()[..., 0]),
+        ("unit.tiff", picture()[..., 0].astype(np.float32) / 255),
+        ("float.tiff", picture()[..., 0].astype(np.float32)),
+        ("grey.png", picture()[..., 0]),
+    ],
+)
+def test_grey_of_any_depth_keeps_its_brightness(tmp_path, name, values):
+    Image.fromarray(values).save(tmp_path / name)
+    image = read_image(tmp_path / name)
+    assert difference(image, picture()[..., :1]) < 0.6
+    assert np.array_equal(image[..., 0], image[..., 2])
+
+
+def test_cmyk_and_palette_become_rgb(tmp_path):
+    Image.fromarray(picture()).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    Image.fromarray(picture()).quantize(64).save(tmp_path / "b.png")
+    assert difference(read_image(tmp_path / "a.jpg"), picture()) < 6
+    assert difference(read_image(tmp_path / "b.png"), picture()) < 6
+
+
+def test_animations_are_no_stills(tmp_path):
+    first, *rest = [Image.fromarray(picture(i)) for i in range(3)]
+    for name in ("a.gif", "a.webp", "a.png"):
+        first.save(tmp_path / name, save_all=True, append_images=rest, duration=100)
+        assert not is_still(tmp_path / name)
+        first.save(tmp_path / name)
+        assert is_still(tmp_path / name)
+    assert not is_still(write(tmp_path / "a.mp4", 1))
+
+
+def test_written_png_is_read_back(tmp_path):
+    write_png(tmp_path / "a.png", picture())
+    write_png(tmp_path / "a.png", picture(1))
+    assert np.array_equal(read_image(tmp_path / "a.png"), picture(1))
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("width, height", [(20000, 20000), (11000, 9500), (100_000, 100_000)])
+def test_huge_picture_is_refused_by_its_header(tmp_path, width, height):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    header = b"IHDR" + struct.pack(">II", width, height) + data[24:29]
+    (tmp_path / "a.png").write_bytes(data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:])
+    with pytest.raises(MediaError, match="megapixels"):
+        read_image(tmp_path / "a.png")
+
+
+def test_huge_video_is_refused_by_its_header(tmp_path):
+    data = bytearray(write(tmp_path / "a.gif", 3).read_bytes())
+    for side, word in [(9000, "megapixels"), (60000, "too many pixels")]:
+        data[6:10] = struct.pack("<HH", side, side)
+        (tmp_path / "a.gif").write_bytes(data)
+        with pytest.raises(MediaError, match=word):
+            VideoReader(tmp_path / "a.gif")
+
+
+def test_limit_of_pixels_can_be_chosen(tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    with pytest.raises(MediaError, match="96 x 64"):
+        read_image(tmp_path / "a.png", max_pixels=1000)
+
+
+# ------------------------------------------------------------------------------------------------------------- videos
+
+
+@pytest.mark.parametrize("suffix, tolerance", [("mp4", 3), ("webm", 3), ("gif", 16)])
+def test_round_trip_keeps_frames_and_rate(tmp_path, suffix, tolerance):
+    path = write(tmp_path / f"a.{suffix}", 30)
+    with VideoReader(path) as reader:
+        times, frames = zip(*reader)
+        assert (reader.width, reader.height, reader.has_audio) == (WIDTH, HEIGHT, False)
+        assert len(frames) == 30 and reader.frame_count_estimate in (29, 30, 31)
+        if suffix != "gif":  # which knows 1/100 s only
+            assert reader.rate == NTSC
+        assert float(reader.rate) == pytest.approx(float(NTSC), rel=0.01)
+        assert float(reader.duration) == pytest.approx(30 / float(NTSC), abs=0.02)
+        assert list(times) == [i / reader.rate for i in range(30)]
+        assert len(list(reader)) == 30  # a second time
+    for index, frame in enumerate(frames):
+        assert difference(frame, picture(index)) < tolerance
+
+
+def test_folder_of_frames_is_exact_and_replaced(tmp_path):
+    folder = tmp_path / "frames"
+    write(folder, 5)
+    write(folder, 3)
+    assert sorted(os.listdir(folder)) == ["000000.png", "000001.png", "000002.png"]
+    assert np.array_equal(read_image(folder / "000002.png"), picture(2))
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(MediaError, match="notes.txt"):
+        write(folder, 3)
+    assert os.listdir(tmp_path) == ["frames"]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_odd_sizes_are_padded(tmp_path, suffix):
+    _, frames = read(write(tmp_path / f"a.{suffix}", 3, width=WIDTH - 1, height=HEIGHT - 1))
+    assert frames.shape == (3, HEIGHT, WIDTH, 3)
+    assert difference(frames[2, :-1, :-1], picture(2, WIDTH - 1, HEIGHT - 1)) < 3
+
+
+def test_fast_gif_keeps_its_length(tmp_path):
+    with VideoReader(write(tmp_path / "a.gif", 60, rate=Fraction(60))) as reader:
+        assert float(reader.duration) == pytest.approx(1, abs=0.04)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_metadata_is_written(tmp_path, suffix):
+    path = write(tmp_path / f"a.{suffix}", 2, metadata={"comment": "synthetic"})
+    with av.open(str(path)) as container:
+        assert "synthetic" in container.metadata.values()
+
+
+@pytest.mark.parametrize("degrees, turns", [(90, 1), (180, 2), (-90, 3)])
+def test_rotation_flag_is_applied(tmp_path, degrees, turns):
+    path = tmp_path / "a.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.set_display_rotation(degrees)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(), format="rgb24")))
+        container.mux(stream.encode(None))
+    with VideoReader(path) as reader:
+        expected = np.rot90(picture(), turns)
+        assert (reader.height, reader.width) == expected.shape[:2]
+        assert difference(next(iter(reader))[1], expected) < 4
+
+
+def test_pixels_that_are_not_square_are_stretched(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH // 2, HEIGHT, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(width=WIDTH // 2), format="rgb24")))
+        container.mux(stream.encode(None))
+    with VideoReader(path) as reader:
+        assert (reader.width, reader.height) == (WIDTH, HEIGHT)
+        assert difference(next(iter(reader))[1], picture()) < 4
+
+
+def test_frames_of_a_varying_rate_come_at_their_time(tmp_path):
+    stamps = [0, 40, 80, 120, 700, 740, 780, 1200, 1240, 1280]
+    times, frames = read(write_stamped(tmp_path / "a.mp4", stamps), fps=50)
+    assert times == [Fraction(i, 50) for i in range(len(times))]
+    for time, frame in zip(times, frames):
+        on_screen = max(i for i, stamp in enumerate(stamps) if stamp <= time * 1000 + 10)
+        assert difference(frame, picture(on_screen)) < 4
+    times, _ = read(tmp_path / "a.mp4")
+    assert float(times[-1]) == pytest.approx(1.28, abs=0.15)  # by default, too, as long as the clip
+
+
+def test_clip_as_a_browser_records_it(tmp_path):
+    path = write_stamped(tmp_path / "a.webm", [33 * i for i in range(30)], live="1")  # neither rate nor duration
+    with VideoReader(path) as reader:
+        assert float(reader.rate) == pytest.approx(1 / 0.033, rel=0.01)
+        assert len(list(reader)) == reader.frame_count_estimate == 30
+
+
+def test_time_zero_is_the_first_frame(tmp_path):
+    times, frames = read(write_stamped(tmp_path / "a.webm", [500 + 40 * i for i in range(10)]), fps=25)
+    assert times[0] == 0 and len(times) == 10
+    assert difference(frames[0], picture(0)) < 4
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm", "gif"])
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (dict(max_frames=4), [0, 1, 2, 3]),
+        (dict(start=2.0), list(range(50, 60))),
+        (dict(start=2.0, max_frames=3), [50, 51, 52]),
+        (dict(start=0.5, fps=12.5, max_frames=3), [12, 14, 16]),
+        (dict(start=2.0, fps=50), [50, 50, 51, 51, 52, 52, 53, 53, 54, 54, 55, 55, 56, 56, 57, 57, 58, 58, 59, 59]),
+        (dict(fps=5), list(range(0, 60, 5))),
+    ],
+)
+def test_start_max_frames_and_fps(shared_clips, suffix, options, expected):
+    with VideoReader(shared_clips / f"a.{suffix}", **options) as reader:
+        times, frames = zip(*reader)
+        assert abs(reader.frame_count_estimate - len(expected)) <= 1
+        start = Fraction(options.get("start", 0))
+        assert times == tuple(start + i / reader.rate for i in range(len(frames)))
+    if "start" in options and options["start"] == 0.5:
+        expected = [round((0.5 + i / 12.5) * 25 - 0.01) for i in range(3)]
+    assert len(frames) == len(expected)
+    for frame, index in zip(frames, expected):
+        errors = [difference(frame, picture(i)) for i in range(60)]
+        assert difference(frame, picture(index)) <= min(errors) + 1
+
+
+@pytest.fixture(scope="module")
+def shared_clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    for suffix in ("mp4", "webm", "gif"):
+        write(folder / f"a.{suffix}", 60, rate=Fraction(25))
+    return folder
+
+
+# -------------------------------------------------------------------------------------------------------------- sound
+
+
+@pytest.mark.parametrize("codec, name", [("aac", "a.mp4"), ("aac", "a.webm"), ("libopus", "a.webm"), ("flac", "a.mp4")])
+@pytest.mark.parametrize("start", [0, 0.5])
+def test_sound_keeps_step_and_length(tmp_path, codec, name, start):
+    source = write_sine(tmp_path / "tone.mkv", codec=codec)
+    write(tmp_path / name, 25, rate=Fraction(25), audio_from=source, audio_start=start)
+    with VideoReader(tmp_path / name) as reader:
+        assert reader.has_audio and reader.rate == 25 and len(list(reader)) == 25
+    sound, rate = read_sound(tmp_path / name)
+    assert len(sound) / rate == pytest.approx(1, abs=0.03)
+
+    def loudness(begin, end):
+        return np.sqrt(np.mean(sound[int(begin * rate) : int(end * rate)] ** 2))
+
+    step = round(start * 2)  # the amplitude falls as 1, 1/2, 1/3 at 0.5, 1 s of the source
+    ratio = (1 + step) / (2 + step)
+    assert loudness(0.53, 0.95) / loudness(0.05, 0.47) == pytest.approx(ratio, rel=0.05)
+    assert loudness(0.44, 0.49) / loudness(0.1, 0.4) == pytest.approx(1, rel=0.05)  # and not before
+
+
+def test_sound_that_is_shorter_or_absent(tmp_path):
+    tone = write_sine(tmp_path / "tone.mp4", seconds=0.4)
+    silent = write(tmp_path / "silent.mp4", 5)
+    write(tmp_path / "a.mp4", 50, rate=Fraction(25), audio_from=tone)
+    sound, rate = read_sound(tmp_path / "a.mp4")
+    assert len(sound) / rate == pytest.approx(0.4, abs=0.05)
+    assert len(read(tmp_path / "a.mp4")[0]) == 50
+    for name, source in [("b.mp4", silent), ("c.gif", tone), ("d", tone)]:
+        write(tmp_path / name, 5, audio_from=source)
+    assert not VideoReader(tmp_path / "b.mp4").has_audio
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+def _bad_inputs(folder: Path) -> None:
+    (folder / "folder").mkdir()
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.txt").write_text("no picture\n" * 50)
+    (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
+    Image.fromarray(picture()).save(folder / "still.mp4", format="JPEG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)).save(folder / "whole.png")
+    (folder / "cut.png").write_bytes((folder / "whole.png").read_bytes()[:3000])
+    Image.new("RGB", (15, 40)).save(folder / "tiny.png")
+    write(folder / "clip.mp4", 12)
+    data = write_stamped(folder / "late.mp4", range(20)).read_bytes()  # its index is at the end
+    (folder / "head.mp4").write_bytes(data[: len(data) // 2])
+    (folder / "stump.mp4").write_bytes((folder / "clip.mp4").read_bytes()[:300])
+    with av.open(str(folder / "tone.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+    write_stamped(folder / "none.mp4", [])
+
+
+@pytest.fixture(scope="module")
+def bad_inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad")
+    _bad_inputs(folder)
+    return folder
+
+
+def _check_line(error, *words):
+    line = str(error.value)
+    assert "\n" not in line and len(line) < 300
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    "name, word",
+    [
+        ("missing.png", "does not exist"),
+        ("folder", "is a folder"),
+        ("empty.mp4", "empty"),
+        ("text.txt", "not a picture"),
+        ("noise.mp4", "not a picture"),
+        ("clip.mp4", "not a picture"),
+        ("cut.png", "cut off"),
+        ("tiny.png", "15 x 40"),
+    ],
+)
+def test_bad_stills_give_one_clear_line(bad_inputs, name, word):
+    with pytest.raises(MediaError) as error:
+        read_image(bad_inputs / name)
+    _check_line(error, name, word)
+
+
+@pytest.mark.parametrize(
+    "name, options, word",
+    [
+        ("missing.mp4", {}, "does not exist"),
+        ("folder", {}, "is a folder"),
+        ("empty.mp4", {}, "empty"),
+        ("text.txt", {}, "no MP4"),
+        ("noise.mp4", {}, "no MP4"),
+        ("still.mp4", {}, "still picture"),
+        ("cut.png", {}, "still picture"),
+        ("head.mp4", {}, "cut off"),
+        ("stump.mp4", {}, "cut off"),
+        ("tone.wav", {}, "sound only"),
+        ("none.mp4", {}, ""),
+        ("clip.mp4", {"start": 9}, "0.5 s long"),
+        ("clip.mp4", {"start": -1}, "negative"),
+        ("clip.mp4", {"start": float("nan")}, "nan"),
+        ("clip.mp4", {"max_frames": 0}, "max_frames"),
+        ("clip.mp4", {"fps": 0}, "fps"),
+    ],
+)
+def test_bad_videos_give_one_clear_line(bad_inputs, name, options, word):
+    with pytest.raises(MediaError) as error:
+        read(bad_inputs / name, **options)
+    _check_line(error, word)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_clip_that_breaks_off_ends_with_one_warning(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 255, (60, HEIGHT, WIDTH, 3), np.uint8)
+    with VideoWriter(tmp_path / f"a.{suffix}", Fraction(25), (WIDTH, HEIGHT)) as writer:
+        for frame in noise:
+            writer.write(frame)
+    data = (tmp_path / f"a.{suffix}").read_bytes()
+    (tmp_path / f"b.{suffix}").write_bytes(data[: len(data) // 2])
+    with VideoReader(tmp_path / f"b.{suffix}") as reader, pytest.warns(UserWarning, match="breaks off") as caught:
+        count = len(list(reader))
+    assert 10 < count < 50 and len(caught) == 1
+
+
+def test_whole_clips_give_no_warning(bad_inputs, shared_clips):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for path in [bad_inputs / "clip.mp4", *sorted(shared_clips.iterdir())]:
+            read(path)
+            read(path, max_frames=2)
+
+
+@pytest.mark.parametrize(
+    "name, word",
+    [
+        ("a.avi", "cannot write .avi"),
+        ("missing/a.mp4", "does not exist"),
+        ("file", "is a file"),
+        ("file/a.mp4", "does not exist"),
+        ("full", "notes.txt"),
+    ],
+)
+def test_bad_outputs_are_refused_early(tmp_path, name, word):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(MediaError) as error:
+        check_output(tmp_path / name)
+    _check_line(error, word)
+    with pytest.raises(MediaError):
+        VideoWriter(tmp_path / name, NTSC, (WIDTH, HEIGHT))
+    assert sorted(os.listdir(tmp_path)) == ["file", "full"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(MediaError, match="cannot write into"):
+        check_output(tmp_path / "a.mp4")
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif", "frames"])
+def test_outputs_appear_whole_or_not_at_all(tmp_path, name):
+    with pytest.raises(KeyboardInterrupt):
+        with VideoWriter(tmp_path / name, NTSC, (WIDTH, HEIGHT)) as writer:
+            writer.write(picture())
+            raise KeyboardInterrupt
+    with pytest.raises(MediaError, match="single frame"):
+        write(tmp_path / name, 0)
+    with pytest.raises(ValueError, match="uint8"):
+        with VideoWriter(tmp_path / name, NTSC, (WIDTH, HEIGHT)) as writer:
+            writer.write(picture(width=WIDTH + 2))
+    assert os.listdir(tmp_path) == []
+    write(tmp_path / name, 2)
+    with pytest.raises(RuntimeError):
+        with VideoWriter(tmp_path / name, NTSC, (WIDTH, HEIGHT)) as writer:
+            assert os.path.exists(tmp_path / name)  # the one before stays until the new one is whole
+            raise RuntimeError
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_files_that_come_into_the_folder_meanwhile_are_kept(tmp_path):
+    write(tmp_path / "frames", 2)
+    with pytest.raises(MediaError, match="notes.txt"):
+        with VideoWriter(tmp_path / "frames", NTSC, (WIDTH, HEIGHT)) as writer:
+            writer.write(picture())
+            (tmp_path / "frames" / "notes.txt").write_text("mine")
+    assert sorted(os.listdir(tmp_path / "frames")) == ["000000.png", "000001.png", "notes.txt"]
+
+
+def test_bad_sound_leaves_nothing(tmp_path):
+    for source in ("missing.wav", "text.wav"):
+        (tmp_path / "text.wav").write_text("no sound")
+        with pytest.raises(MediaError, match=source):
+            write(tmp_path / "a.mp4", 2, audio_from=tmp_path / source)
+    assert os.listdir(tmp_path) == ["text.wav"]
+
+
+MEMORY = """
+import resource, sys
+from fractions import Fraction
+from tests.test_media import picture
+from mpkit.video import VideoReader
+from mpkit.video_writer import VideoWriter
+
+size = 160, 120
+
+def peak_after(count):
+    with VideoWriter(sys.argv[1], Fraction(25), size) as writer:
+        for index in range(count):
+            writer.write(picture(index, *size))
+    assert sum(1 for _ in VideoReader(sys.argv[1])) == count
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+print(-peak_after(80) + peak_after(400))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux only")
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
+def test_memory_does_not_grow_with_length(tmp_path, name):
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-W", "ignore", "-c", MEMORY, str(tmp_path / name)]
+    growth = float(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
+    assert growth < 8  # MiB; the further 320 frames are 18 MiB

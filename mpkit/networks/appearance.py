@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.networks.blocks import ResBlock, ResNet, group_norm
+from mpkit.networks.blocks import ResBlock, ResNet, group_norm, standardize_weights
 
 
 class AppearanceEncoder(nn.Module):
@@ -31,6 +31,8 @@ class AppearanceEncoder(nn.Module):
             config,
             bottleneck=config.vector_bottleneck,
         )
+        if config.weight_standardization:
+            standardize_weights(self, self.stem, self.vector.stem, self.blocks_3d[-1].conv2)
 
     def forward(self, source: Tensor) -> tuple[Tensor, Tensor]:
         size = self.config.image_size

@@ -27,10 +27,14 @@ class _StandardizedWeight(nn.Module):
         return flat.view_as(weight)
 
 
-def standardize_weights(conv: nn.Module) -> nn.Module:
-    """Reparametrise a convolution so that its weight is standardised in each forward pass."""
-    nn.utils.parametrize.register_parametrization(conv, "weight", _StandardizedWeight())
-    return conv
+def standardize_weights(network: nn.Module, *ends: nn.Module) -> nn.Module:
+    """Standardise the weight of every convolution of a network but its `ends`, the first and the last one (paper, B.1).
+    Each forward pass does it anew, from the weight that is trained."""
+    for module in network.modules():
+        done = nn.utils.parametrize.is_parametrized(module)
+        if isinstance(module, tuple(CONV.values())) and module not in ends and not done:
+            nn.utils.parametrize.register_parametrization(module, "weight", _StandardizedWeight())
+    return network
 
 
 class AdaptiveGroupNorm(nn.Module):
@@ -67,9 +71,7 @@ class ResBlock(nn.Module):
         self.conv1 = conv(inputs, outputs, 3, padding=1)
         self.conv2 = conv(outputs, outputs, 3, padding=1)
         self.skip = conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        if config.weight_standardization:
-            standardize_weights(self.conv1), standardize_weights(self.conv2)
-        else:
+        if not config.weight_standardization:
             nn.init.zeros_(self.conv2.weight)  # each block starts as its skip
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -89,9 +91,6 @@ class Bottleneck(nn.Module):
         self.norms = nn.ModuleList(group_norm(i, config.normalization_groups) for i, _, _ in shapes)
         self.convs = nn.ModuleList(nn.Conv2d(i, o, k, padding=k // 2) for i, o, k in shapes)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        if config.weight_standardization:
-            for conv in self.convs:
-                standardize_weights(conv)
 
     def forward(self, x: Tensor) -> Tensor:
         h = x
@@ -125,6 +124,8 @@ class ResNet(nn.Module):
         self.norm = group_norm(channels, config.normalization_groups)
         self.pool = nn.AdaptiveAvgPool2d(pool or 1)
         self.head = nn.Linear(channels * max(pool, 1) ** 2, outputs)
+        if config.weight_standardization:
+            standardize_weights(self, self.stem)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.stem(x)

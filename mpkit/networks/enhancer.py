@@ -41,7 +41,7 @@ class Enhancer(nn.Module):
         self.norm = group_norm(last, groups)
         self.out = nn.Conv2d(last, pixels, 3, padding=1)
         if config.weight_standardization:
-            standardize_weights(self.to_volume), standardize_weights(self.project)
+            standardize_weights(self, self.stem, self.out)
         to_channels_last(self)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
 from mpkit.geometry import project, resize_flow, sample
-from mpkit.networks.blocks import ResBlock, group_norm, upsample
+from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
 
 
 class Detail(NamedTuple):
@@ -60,6 +60,8 @@ class Renderer(nn.Module):
         self.up = nn.ModuleList(ResBlock(2, i, o, config, condition) for i, o in zip(inputs, widths))
         self.norm = group_norm(widths[-1], config.normalization_groups)
         self.out = nn.Conv2d(widths[-1], (5 if config.detail else 3) * self.shuffle**2, 3, padding=1)
+        if config.weight_standardization:
+            standardize_weights(self, self.project, self.out)
 
     def forward(
         self,

@@ -55,8 +55,6 @@ class SpadeBlock(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.spade2 = Spade(outputs, side, config.avatars)
         self.skip = nn.Conv2d(inputs, outputs, 1)
-        if config.weight_standardization:
-            standardize_weights(self.conv1), standardize_weights(self.conv2)
 
     def forward(self, x: Tensor, avatars: Tensor) -> Tensor:
         x = upsample(x, self.scale) if self.scale > 1 else x
@@ -102,6 +100,8 @@ class Student(nn.Module):
             inputs = width
         self.blocks = nn.ModuleList(blocks)
         self.out = nn.Conv2d(inputs, 3, 3, padding=1)
+        if config.weight_standardization:
+            standardize_weights(self, self.encoder.stem, self.out)
         to_channels_last(self)
 
     def forward(self, driver: Tensor, avatar: int | Sequence[int] | Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
 from mpkit.geometry import Pose, identity_grid, inverse_rigid_grid, sample
-from mpkit.networks.blocks import ResBlock, group_norm, upsample
+from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
 
 
 class WarpGenerator(nn.Module):
@@ -33,6 +33,8 @@ class WarpGenerator(nn.Module):
         self.offset = nn.Conv3d(widths[-1], 3, 3, padding=1)
         nn.init.normal_(self.offset.weight, std=1e-3)
         nn.init.zeros_(self.offset.bias)
+        if config.weight_standardization:
+            standardize_weights(self, self.offset)
 
     def forward(self, expression: Tensor, vector: Tensor, pose: Pose) -> Tensor:
         condition = expression + vector

@@ -32,12 +32,13 @@ WEIGHTS = Path(os.environ.get("MPKIT_WEIGHTS", DEFAULT_WEIGHTS))
 MAX_SECONDS = 20  # of a driver
 MAX_RATE = 30  # frames a second
 MAX_SIDE = 1600  # pixels of the portrait; larger ones are shrunk
-MAX_UPLOAD = "60mb"
 HOUR = 3600  # seconds
+LIMITS = {"allowed_paths": [], "max_file_size": "60mb", "footer_links": ["api"]}  # of the server
 
 PREVIEW = Path(__file__).with_name("preview.mp4")  # what the page shows before the first click, if it is there
 PORTRAITS = sorted(EXAMPLES.glob("*.jpg"), key=lambda path: (path.stem != "mona_lisa", path.stem))
-MOTIONS = {path.stem.replace("_", " ").capitalize(): path for path in sorted(EXAMPLES.iterdir()) if path.suffix in (".json", ".mp4")}
+DRIVERS = sorted(path for path in EXAMPLES.iterdir() if path.suffix in (".json", ".mp4"))
+MOTIONS = {path.stem.replace("_", " ").capitalize(): path for path in DRIVERS}
 CLIP, FILE = "My clip", "My file"
 
 TITLE = """
@@ -52,11 +53,11 @@ ABOUT = """
 Everything runs where this page runs, by [MegaPortraits](https://arxiv.org/abs/2207.07621) as re-implemented in *mpkit*:
 nothing is sent elsewhere, and uploads are deleted after an hour.
 
-**Works best** with one face that looks roughly towards you, mouth closed, nothing in front of it; with calm motions; with
-*relative* motion, which adds the driver's change to the portrait's own pose.
+**Works best** with one face that looks roughly towards you, mouth closed, nothing in front of it; with calm motions;
+with *relative* motion, which adds the driver's change to the portrait's own pose.
 
-**What the bundled weights cannot do.** They are small, made for two CPU cores, and learned from synthetic heads. Large turns
-bend hats, hands and long hair. Teeth and tongue are guesses. Profiles, several people and animals are out of reach.
+**What the bundled weights cannot do.** They are small, made for two CPU cores, and learned from synthetic heads. Large
+turns bend hats, hands and long hair. Teeth and tongue are guesses. Profiles, several people and animals are out of reach.
 
 **Limits of this page.** Twenty seconds of a driver, and portraits of 1600 pixels; the command line has neither:
 `mpkit animate painting.jpg driver.mp4 --output out.mp4`
@@ -170,7 +171,7 @@ def fitting(portrait: str | None, folder: Path) -> Path:
 def animate(portrait, motion, clip, file, transfer, paste_back, side_by_side, seconds, progress=gr.Progress()):
     """Yields the video and a line about it. What it writes is gone once the page has its own copy."""
     with friendly(portrait, clip, file), tempfile.TemporaryDirectory() as folder:
-        progress(None, desc="Looking at the portrait")
+        progress(0.0, desc="Looking at the portrait")
         source, driver = fitting(portrait, Path(folder)), chosen_driver(motion, clip, file)
         options = Options(transfer, paste_back=paste_back, side_by_side=side_by_side, **limits(driver, seconds))
         begin, output = time.monotonic(), Path(folder, f"{Path(portrait).stem}.mp4")
@@ -214,10 +215,11 @@ def build() -> gr.Blocks:
                     str(PORTRAITS[0]), label="Portrait", type="filepath", image_mode=None, height=290,
                     sources=["upload", "clipboard"], buttons=[],
                 )  # fmt: skip
-                gr.Examples([[str(path)] for path in PORTRAITS], portrait, label="Example portraits", elem_id="examples")
+                examples = [[str(path)] for path in PORTRAITS]
+                gr.Examples(examples, portrait, label="Example portraits", elem_id="examples", api_name="load_example")
                 motion = gr.Radio([*MOTIONS, CLIP, FILE], value=next(iter(MOTIONS)), label="Motion")
                 clip = gr.Video(
-                    label="A clip of one face", sources=["upload", "webcam"], height=240, visible=False,
+                    label="A clip of one face", sources=["upload", "webcam"], height=290, visible=False,
                     include_audio=True, webcam_options=gr.WebcamOptions(mirror=False),
                 )  # fmt: skip
                 file = gr.File(
@@ -260,15 +262,7 @@ def build() -> gr.Blocks:
 def main() -> int:
     port = int(os.environ.get("PORT", "7860"))
     try:
-        build().launch(
-            theme=THEME,
-            css=CSS,
-            server_port=port,
-            inbrowser="--open" in sys.argv,
-            allowed_paths=[],
-            max_file_size=MAX_UPLOAD,
-            footer_links=["api"],
-        )
+        build().launch(theme=THEME, css=CSS, server_port=port, inbrowser="--open" in sys.argv, **LIMITS)
     except OSError:
         print(f"demo: port {port} is taken; choose another: PORT={port + 1} make demo", file=sys.stderr)
         return 2

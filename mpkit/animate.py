@@ -144,7 +144,8 @@ class Animator:
         return result
 
     def _frames(self, portrait: Portrait, clip: Driver, options: Options, result: Result) -> Iterator[np.ndarray]:
-        transfer = Transfer(portrait.motion, options.motion, options.scale_translation)
+        kind = options.motion if clip.moves else "absolute"
+        transfer = Transfer(portrait.motion, kind, options.scale_translation)
         still = portrait.image if options.paste_back else cut(portrait.image, portrait.crop, portrait.size)
         before = picture = None
         for seen, motion, found in with_reference(clip, transfer, float(clip.rate)):

@@ -1,7 +1,7 @@
 """The commands: what each takes, its help, and what it does. `mpkit.cli` runs them.
 
-A field is an option and the comment beside it is its help. Everything heavy is imported by the command that needs it, so
-that help is instant.
+A field is an option and the comment beside it is its help. Everything heavy is imported by the command that needs it,
+so that help is instant.
 """
 
 import contextlib
@@ -186,7 +186,7 @@ class Bench:
 class Heads:
     """Render synthetic people with exact labels: what the bundled weights learn from. No picture of a real person.
 
-    Also tracks them, as training needs it. An interrupted run continues where it was; a later one with more identities adds.
+    Also tracks them, as training needs it. An interrupted run continues; a later one with more identities adds.
 
     examples
       mpkit heads --output runs/heads --identities 1000 --workers 2
@@ -241,7 +241,9 @@ def train(arguments: list[str]) -> None:
             device: auto is the best there is
         """
         from mpkit.animate import choose_device
+        from mpkit.config import preset
 
+        preset(config.preset)  # say so before the run has a folder
         train_base(config, init=init, device=str(choose_device(device)))
 
     tyro.cli(base, prog="mpkit train base", description=description, args=arguments[1:])
@@ -252,13 +254,20 @@ def _progress_bar() -> Iterator[Callable[[int, int | None], None]]:
     """A bar with rate and time left on stderr; gives `progress(frames done, about how many there are)`."""
     from tqdm import tqdm
 
-    with tqdm(unit=" frames", leave=False, mininterval=0.5, file=sys.stderr) as bar:
+    bar = None
 
-        def progress(done: int, total: int | None) -> None:
-            bar.total = total and max(total, done)
-            bar.update(done - bar.n)
+    def progress(done: int, total: int | None) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(unit=" frames", leave=False, mininterval=0.5, file=sys.stderr)
+        bar.total = total and max(total, done)
+        bar.update(done - bar.n)
 
+    try:
         yield progress
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def _say(doing: str) -> None:

@@ -29,6 +29,7 @@ class Driver:
     rate: Fraction
     frame_count: int | None
     has_audio = False
+    moves = True  # a still does not: it can only be copied, not followed
 
     def __iter__(self) -> Iterator[tuple[np.ndarray | None, MotionFrame | None]]:
         raise TypeError("open a driver with open_driver")
@@ -63,6 +64,8 @@ class ClipDriver(Driver):
 
 class StillDriver(Driver):
     """One picture, held for a second."""
+
+    moves = False
 
     def __init__(self, path, tracker, max_frames):
         self.picture = read_image(path)

@@ -38,7 +38,7 @@ from mpkit.media import read_image
 from mpkit.meshwarp import MeshWarp
 from mpkit.metrics import ANGLES, SIGNALS, FaceEmbedder
 from mpkit.training.checkpoint import write_json
-from mpkit.transfer import MotionFrame, Transfer
+from mpkit.transfer import Transfer
 
 MOVES = np.array([3.0] * ANGLES + [0.03] * (len(SIGNALS) - ANGLES))  # standard deviation above which a signal moves
 

@@ -34,14 +34,14 @@ class Pose(NamedTuple):
     def apply(self, points: Tensor) -> Tensor:
         """Canonical points (B, ..., 3) -> view points: s R c + t."""
         shape = (-1,) + (1,) * (points.dim() - 2)
-        rotated = torch.einsum("bij,b...j->b...i", self.rotation, points)
+        rotated = _rotate(self.rotation, points)
         return self.scale.view(*shape, 1) * rotated + self.translation.view(*shape, 3)
 
     def unapply(self, points: Tensor) -> Tensor:
         """View points (B, ..., 3) -> canonical points: the inverse of `apply`."""
         shape = (-1,) + (1,) * (points.dim() - 2)
         centred = (points - self.translation.view(*shape, 3)) / self.scale.view(*shape, 1)
-        return torch.einsum("bji,b...j->b...i", self.rotation, centred)
+        return _rotate(self.rotation.mT, centred)
 
     def to(self, *args, **kwargs) -> "Pose":
         return Pose(*(part.to(*args, **kwargs) for part in self))
@@ -49,6 +49,13 @@ class Pose(NamedTuple):
     def select(self, index) -> "Pose":
         """The poses at `index` (a slice, a mask or integers) along the batch."""
         return Pose(*(part[index] for part in self))
+
+
+def _rotate(rotation: Tensor, points: Tensor) -> Tensor:
+    """R p for points (B, ..., 3). Written as a sum, because autocast would turn a matrix product into half precision,
+    and half precision is a pixel at 512."""
+    rotation = rotation.view(-1, *[1] * (points.dim() - 2), 3, 3)
+    return (rotation * points[..., None, :]).sum(-1)
 
 
 def identity_pose(batch: int = 1, device=None, dtype=torch.float32) -> Pose:
@@ -112,7 +119,7 @@ def sample(values: Tensor, grid: Tensor, padding: str = "zeros") -> Tensor:
     Volume (B, C, D, H, W) with grid (B, D', H', W', 3), or image (B, C, H, W) with grid (B, H', W', 2).
     `padding`: what lies outside [-1, 1]: "zeros" or "border".
     """
-    return F.grid_sample(values, grid.to(values.dtype), mode="bilinear", padding_mode=padding, align_corners=False)
+    return F.grid_sample(values.to(grid.dtype), grid, mode="bilinear", padding_mode=padding, align_corners=False)
 
 
 def sample_grid(grid: Tensor, at: Tensor) -> Tensor:

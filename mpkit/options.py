@@ -17,7 +17,7 @@ class Options:
     scale_translation: Literal["driver", "source"] = "driver"  # whose size and place of the head: driver moves it too
     paste_back: bool = True  # into the whole picture, at its own resolution; else the square crop alone is written
     side_by_side: bool = False  # source and driver beside the result
-    size: int | Literal["native"] = "native"  # side of the animated crop in pixels, 64 to 2048; native is the picture's own
+    size: int | Literal["native"] = "native"  # side of the animated crop, 64 to 2048 pixels; native: the picture's own
     start: float = 0.0  # seconds of the driver to skip
     max_frames: int | None = None  # stop after so many frames
     fps: float | None = None  # frames a second of the result; by default exactly the driver's

@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from mpkit.errors import MpkitError, NoFaceError
-from mpkit.faces import ACTIONS, Crop, Face, MediaPipeTracker, cut, make_tracker, paste, pose_in, select_face
-from mpkit.faces import alignment
+from mpkit.faces import ACTIONS, Crop, Face, MediaPipeTracker, alignment, cut, make_tracker, paste, pose_in, select_face
 from mpkit.faces.canonical import CANONICAL_FACE, FACE_TRIANGLES, STABLE_WEIGHTS, fit_pose
 from mpkit.faces.matte import Matte, fill_background, guided_filter
 from mpkit.geometry import rotation_from_angles

@@ -18,7 +18,7 @@ import torch
 from mpkit.data import wear
 from mpkit.data.motion import Motion, rotation_matrix
 from mpkit.data.raster import interpolate, rasterize, vertex_normals
-from mpkit.faces.canonical import CANONICAL_FACE, CENTIMETRES_PER_UNIT, STABLE_WEIGHTS, fit_pose
+from mpkit.faces.canonical import CENTIMETRES_PER_UNIT, STABLE_WEIGHTS, fit_pose
 from mpkit.faces.tracker import ACTIONS
 
 LANDMARKS_FILE = Path(__file__).parents[1] / "assets" / "anny_landmarks.npz"

@@ -18,7 +18,6 @@ from mpkit.data.painting import Style, finish, sample_style
 from mpkit.data.raster import rasterize, vertex_normals
 from mpkit.data.shading import ambient_occlusion, shade, shadow_map
 
-
 COLLAR = 0.72  # y of the average head's canonical coordinates where clothes begin, more or less
 
 

@@ -105,11 +105,11 @@ class PairSet(Dataset):
 
 def attention_map(pose: Pose, size: int, weight: float = 10.0) -> Tensor:
     """1 everywhere, rising to `weight` over eyes and mouth, which a pose places: (B, 1, size, size)."""
-    corners = torch.from_numpy(CANONICAL_FACE)
+    corners = torch.from_numpy(CANONICAL_FACE).to(pose.scale.device)
     centres = torch.stack([corners[list(pair)].mean(0) for pair in (*EYE_CORNERS, LIP_CORNERS)])
-    radii = torch.tensor([[0.11, 0.075], [0.11, 0.075], [0.17, 0.13]]) * pose.scale[:, None, None]  # (B, 3, 2)
+    radii = torch.tensor([[0.11, 0.075], [0.11, 0.075], [0.17, 0.13]], device=pose.scale.device) * pose.scale[:, None, None]  # (B, 3, 2)
     centres = pose.apply(centres.expand(len(pose.scale), -1, -1))[..., :2]
-    axis = cell_centres(size)
+    axis = cell_centres(size, pose.scale.device)
     across = (axis - centres[..., :1]) / radii[..., :1]  # (B, 3, size)
     down = (axis - centres[..., 1:]) / radii[..., 1:]
     bumps = torch.exp(-0.5 * (across[:, :, None, :] ** 2 + down[:, :, :, None] ** 2))

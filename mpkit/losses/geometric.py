@@ -1,7 +1,7 @@
 """Supervision of warps, depth and flow by exact labels (ours, beyond the paper: synthetic heads know every pixel).
 
 Labels live on a pixel grid h x h of a frame: the point of the person's NEUTRAL head seen there (`canonical`), where it
-is in the view (`view`), and whether there is one (`valid`).
+is in the view (`view`), and whether there is one (`valid`, a mask or weights: eyes and mouth count more).
 """
 
 import torch

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mpkit.data.pairs import Pairs
+from mpkit.data.pairs import Pairs, attention_map
 from mpkit.losses.expression import actions_loss, latent_loss, pose_loss
 from mpkit.losses.geometric import depth_loss, driver_warp_loss, flow_loss, smoothness_loss, source_warp_loss
 from mpkit.losses.perceptual import PerceptualLoss
@@ -57,12 +57,16 @@ class BaseObjective(nn.Module):
         terms = {"reconstruction": multiscale_l1(prediction, target, pairs.attention)}
         if self.perceptual:
             terms["perceptual"] = self._perceptual(image, driver.picture[:, :3])
-        terms["warp"] = driver_warp_loss(driven.warp, driver.labels) + source_warp_loss(avatar.warp, source.labels)
+        side = pairs.flow.shape[1]
+        driver_weight, source_weight = (attention_map(pose, side)[:, 0] for pose in (driver.pose, source.pose))
+        driver_labels = driver.labels._replace(valid=driver.labels.valid * driver_weight)
+        source_labels = source.labels._replace(valid=source.labels.valid * source_weight)
+        terms["warp"] = driver_warp_loss(driven.warp, driver_labels) + source_warp_loss(avatar.warp, source_labels)
         if detail is not None:
             terms["warped"] = multiscale_l1(detail.warped, target, pairs.attention)
             terms["depth"] = depth_loss(detail.depth_weights, driver.labels)
-            terms["flow"] = flow_loss(detail.coarse_flow, pairs.flow, pairs.flow_valid)
-            terms["flow"] = terms["flow"] + flow_loss(detail.flow, pairs.flow, pairs.flow_valid)
+            shown = pairs.flow_valid * driver_weight
+            terms["flow"] = sum(flow_loss(flow, pairs.flow, shown) for flow in (detail.coarse_flow, detail.flow))
         terms["smoothness"] = smoothness_loss(avatar.warp.movedim(-1, 1)) + smoothness_loss(driven.warp.movedim(-1, 1))
         terms |= self._motion_terms(model, pairs, torch.cat([z_source, z_driver]))
         total = sum(getattr(self.weights, name) * term for name, term in terms.items())

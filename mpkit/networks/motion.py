@@ -15,6 +15,7 @@ from mpkit.geometry import Pose, cell_centres, sample
 from mpkit.networks.blocks import ResNet
 
 ACTIONS_AND_GAZE = 52 + 2
+SPREAD = 0.2  # about the standard deviation of a coefficient that moves: inputs of size 1 make a z that differs
 
 
 class HeadMotion(NamedTuple):
@@ -77,4 +78,4 @@ class ActionEncoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, actions_and_gaze: Tensor) -> Tensor:
-        return self.layers(actions_and_gaze)
+        return self.layers(actions_and_gaze / SPREAD)

@@ -81,7 +81,7 @@ class Renderer(nn.Module):
             return Rendering(torch.sigmoid(self._to_pixels(h)), None, None)
 
         depth_weights = torch.softmax(self.depth(h), dim=1)
-        coarse_flow = torch.einsum("bdhw,bdhwc->bchw", depth_weights, source_positions)[:, :2]
+        coarse_flow = (depth_weights[..., None] * source_positions[..., :2]).sum(1).movedim(-1, 1)
         for block in self.up[:-1]:
             h = block(upsample(h, 2), condition)
         flow = resize_flow(coarse_flow, h.shape[-1]) + self.flow_middle(h)

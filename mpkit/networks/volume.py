@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
+from mpkit.networks.blocks import Conv3d, ResBlock, group_norm, standardize_weights, upsample
 
 
 class VolumeRefiner(nn.Module):
@@ -22,7 +22,7 @@ class VolumeRefiner(nn.Module):
         self.up = nn.ModuleList(ResBlock(3, i, o, config) for i, o in zip(widths[:0:-1], widths[-2::-1]))
         self.last = ResBlock(3, widths[0], channels, config)
         self.norm = group_norm(channels, config.normalization_groups)
-        self.out = nn.Conv3d(channels, channels, 3, padding=1)
+        self.out = Conv3d(channels, channels, 3, padding=1)
         if config.weight_standardization:
             standardize_weights(self, self.down[0].conv1, self.out)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
 from mpkit.geometry import Pose, identity_grid, inverse_rigid_grid, sample
-from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
+from mpkit.networks.blocks import Conv3d, ResBlock, group_norm, standardize_weights, upsample
 
 
 class WarpGenerator(nn.Module):
@@ -30,7 +30,7 @@ class WarpGenerator(nn.Module):
         self.blocks = nn.ModuleList(ResBlock(3, i, o, config, condition_size=size) for i, o in zip(widths, widths[1:]))
         self.scales = config.warp_scales
         self.norm = group_norm(widths[-1], config.normalization_groups)
-        self.offset = nn.Conv3d(widths[-1], 3, 3, padding=1)
+        self.offset = Conv3d(widths[-1], 3, 3, padding=1)
         nn.init.normal_(self.offset.weight, std=1e-3)
         nn.init.zeros_(self.offset.bias)
         if config.weight_standardization:

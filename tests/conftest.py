@@ -1,0 +1,16 @@
+import pytest
+import torch
+from support import meta
+
+from mpkit.config import preset
+from mpkit.networks import BaseModel
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def paper_model():
+    return meta(BaseModel, preset("base512"))

@@ -1,0 +1,277 @@
+"""The command line: what it accepts, and that every mistake is one line, exit code 2, and leaves nothing behind."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import wave
+import zlib
+
+import av
+import numpy as np
+import pytest
+import torch
+from clips import sway, write_clip
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from mpkit import Motion
+from mpkit.assets import EXAMPLES
+from mpkit.cli import COMMANDS, main
+from mpkit.config import preset
+
+pytest_plugins = ["clips"]
+SMALL = ["--no-paste-back", "--size", "64"]
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims to be that large and holds nearly nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+
+
+def noise(side: int = 96) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, weights, portrait, clip):
+    """Every kind of wrong file, by name, beside the right ones."""
+    folder = tmp_path_factory.mktemp("files")
+    made = {"portrait": portrait, "clip": clip, "weights": weights, "folder": folder, "missing": folder / "missing.png"}
+
+    def add(name: str, content: bytes):
+        made[name.split(".")[0]] = folder / name
+        (folder / name).write_bytes(content)
+
+    add("huge.png", png_header(20_000, 20_000))
+    add("bomb.png", png_header(60_000, 60_000))
+    add("empty.png", b"")
+    add("nothing.mp4", b"")
+    add("text.jpg", b"this is not a picture\n" * 20)
+    add("cut.png", portrait.read_bytes()[:4000])
+    add("damaged.safetensors", weights.read_bytes()[:5000])
+    add("bad.json", b'{"format": "mpkit-motion", "version": 1}')
+    torch.save({"x": torch.zeros(3)}, folder / "pickled.safetensors")
+    with safe_open(weights, framework="pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+    save_file(tensors, folder / "other.safetensors", metadata | {"config": preset("tiny").to_json()})
+    made |= {"pickled": folder / "pickled.safetensors", "other": folder / "other.safetensors"}
+    with wave.open(str(folder / "sound.wav"), "wb") as sound:
+        sound.setnchannels(1), sound.setsampwidth(2), sound.setframerate(8000)
+        sound.writeframes(b"\0\0" * 8000)
+    made["sound"] = folder / "sound.wav"
+    with av.open(str(folder / "late.mp4"), "w") as container:  # its index comes last, so that a cut loses it
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        for _ in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise(64), format="rgb24")))
+        container.mux(stream.encode(None))
+    add("truncated.mp4", (folder / "late.mp4").read_bytes()[:20_000])
+    Image.fromarray(noise()).save(folder / "noise.png")
+    made["noise"] = folder / "noise.png"
+    made["noisy"] = write_clip(folder / "noisy.mp4", [noise()] * 4)
+    return made
+
+
+def fails(arguments: list, capfd, folder) -> str:
+    """Runs a command that must fail as promised, and returns its line."""
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capfd.readouterr()
+    lines = [line.split("\r")[-1] for line in captured.err.strip().split("\n")]  # a progress bar comes before a \r
+    lines = [line for line in lines if not line.startswith("mpkit: note:")]
+    assert captured.out == "" and len(lines) == 1 and lines[0].startswith("mpkit: "), captured.err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    return lines[0]
+
+
+# source, driver, further arguments, what the line says
+MISTAKES = {
+    "20,000 px": ("huge", "clip", [], "pixels"),
+    "decompression bomb": ("bomb", "clip", [], "pixels"),
+    "zero bytes": ("empty", "clip", [], "empty"),
+    "text as picture": ("text", "clip", [], "not a picture"),
+    "cut picture": ("cut", "clip", [], "damaged or cut off"),
+    "no face in the source": ("noise", "clip", [], "noise.png: no face"),
+    "missing source": ("missing", "clip", [], "does not exist"),
+    "folder as source": ("folder", "clip", [], "is a folder"),
+    "video as source": ("clip", "clip", [], "moving picture"),
+    "sound as source": ("sound", "clip", [], "not a picture"),
+    "missing driver": ("portrait", "missing", [], "does not exist"),
+    "zero bytes as driver": ("portrait", "nothing", [], "empty"),
+    "text as driver": ("portrait", "text", [], "text.jpg is no"),
+    "truncated driver": ("portrait", "truncated", [], "truncated.mp4"),
+    "audio only": ("portrait", "sound", [], "sound only"),
+    "no face in a still driver": ("portrait", "noise", [], "no face"),
+    "no face in any driver frame": ("portrait", "noisy", [], "no face in any frame"),
+    "damaged motion file": ("portrait", "bad", [], "bad.json"),
+    "weights of another preset": ("portrait", "clip", ["--weights", "other"], "other.safetensors"),
+    "damaged weights": ("portrait", "clip", ["--weights", "damaged"], "damaged.safetensors"),
+    "pickled weights": ("portrait", "clip", ["--weights", "pickled"], "safetensors only"),
+    "missing weights": ("portrait", "clip", ["--weights", "missing"], "no weights file"),
+    "face 7 of 1": ("portrait", "clip", ["--face", "7"], "--face 7 of 1"),
+    "negative start": ("portrait", "clip", ["--start", "-1"], "start"),
+    "start past the end": ("portrait", "clip", ["--start", "99"], "long"),
+    "start is no number": ("portrait", "clip", ["--start", "nan"], "start"),
+    "zero frames": ("portrait", "clip", ["--max-frames", "0"], "max_frames"),
+    "zero fps": ("portrait", "clip", ["--fps", "0"], "fps"),
+    "size too small": ("portrait", "clip", ["--size", "5"], "--size"),
+    "size too large": ("portrait", "clip", ["--size", "100000"], "--size"),
+    "fp16 on the CPU": ("portrait", "clip", ["--device", "cpu", "--precision", "fp16"], "fp16"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(name, files, tmp_path, capfd):
+    source, driver, arguments, text = MISTAKES[name]
+    arguments = [files.get(argument, argument) for argument in arguments]
+    if "--weights" not in arguments:
+        arguments += ["--weights", files["weights"]]
+    command = ["animate", files[source], files[driver], "--output", tmp_path / "out.mp4", *SMALL[:1], *arguments]
+    assert text in fails(command, capfd, tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_that_is_absent(files, tmp_path, capfd):
+    command = ["animate", files["portrait"], files["clip"], "--output", tmp_path / "out.mp4", "--device", "cuda"]
+    assert "no cuda" in fails([*command, "--weights", files["weights"]], capfd, tmp_path)
+
+
+@pytest.mark.parametrize("output", ["absent/out.mp4", "out.txt", "portrait.jpg", "full"])
+def test_outputs_that_cannot_be(output, files, tmp_path, capfd):
+    (tmp_path / "portrait.jpg").write_bytes(files["portrait"].read_bytes())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("dear")
+    fails(["animate", tmp_path / "portrait.jpg", files["clip"], "--output", tmp_path / output], capfd, tmp_path)
+
+
+def test_the_output_may_not_be_an_input(files, tmp_path, capfd):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(files["clip"].read_bytes())
+    assert "itself" in fails(["animate", files["portrait"], clip, "--output", clip], capfd, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_where_one_may_not_write(files, tmp_path, capfd):
+    tmp_path.chmod(0o500)
+    assert "cannot write" in fails(["animate", files["portrait"], files["clip"], "--output", tmp_path / "o.mp4"], capfd, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["track", "noise", "--output", "out.json"],
+        ["track", "noisy", "--output", "out.json"],
+        ["track", "text", "--output", "out.json"],
+        ["track", "clip", "--output", "out.mp4"],
+        ["track", "clip", "--output", "absent/out.json"],
+        ["track", "clip", "--output", "out.json", "--fps", "0"],
+        ["evaluate", "--set", "missing"],
+        ["bench", "--frames", "1"],
+        ["heads", "--output", "heads", "--identities", "0"],
+        ["train", "mystery"],
+        ["train", "base", "--data", "missing", "--run", "run", "--preset", "giant"],
+        ["dance"],
+    ],
+    ids=" ".join,
+)
+def test_mistakes_of_the_other_commands(arguments, files, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fails([files.get(argument, argument) for argument in arguments], capfd, tmp_path)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command, capsys):
+    try:
+        main([command, "--help"])
+    except SystemExit as end:
+        assert end.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: mpkit {command}" in text and "examples" in text
+
+
+def test_help_lists_every_command_and_option(capsys):
+    assert main(["--help"]) == 0
+    overview = capsys.readouterr().out
+    assert all(f"\n  {command} " in overview for command in COMMANDS)
+    with pytest.raises(SystemExit):
+        main(["animate", "--help"])
+    text = capsys.readouterr().out
+    options = "output motion paste-back side-by-side max-frames start fps audio scale-translation device precision weights"
+    assert all(f"--{option}" in text for option in [*options.split(), "tracker", "face", "size", "no-paste-back", "no-audio"])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["animate", "--help"]])
+def test_help_is_quick_because_it_loads_nothing_heavy(arguments):
+    code = f"""
+import sys
+from mpkit.cli import main
+try: main({arguments})
+except SystemExit: pass
+assert not {{"torch", "cv2", "mediapipe", "numpy"}} & set(sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("name, frames", [("out.mp4", 4), ("out.webm", 4), ("out.gif", 4), ("frames", 4)])
+def test_animate_writes_every_kind_of_output(name, frames, files, tmp_path, capsys):
+    output = tmp_path / name
+    arguments = [files["portrait"], files["clip"], "--output", output, "--weights", files["weights"], "--max-frames", frames]
+    assert main(["animate", *map(str, arguments), *SMALL]) == 0
+    captured = capsys.readouterr()
+    assert f"{frames} frames" in captured.out and "frames/s" in captured.err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    if output.is_dir():
+        assert len(list(output.iterdir())) == frames
+    else:
+        with av.open(str(output)) as made:
+            assert sum(1 for _ in made.decode(video=0)) == frames
+
+
+def test_track_then_animate(files, tmp_path, capsys):
+    motion = tmp_path / "motion.json"
+    assert main(["track", str(files["clip"]), "--output", str(motion), "--max-frames", "5"]) == 0
+    assert len(Motion.load(motion)) == 5 and json.loads(motion.read_text())["version"] == 1
+    arguments = [files["portrait"], motion, "--output", tmp_path / "out.mp4", "--weights", files["weights"]]
+    assert main(["animate", *map(str, arguments), *SMALL]) == 0
+    assert "5 frames" in capsys.readouterr().out
+
+
+def test_what_a_driver_does_not_show_is_one_note(files, tmp_path, capsys):
+    driver = write_clip(tmp_path / "gap.mp4", sway(6, missing=range(2, 4)))
+    arguments = [files["portrait"], driver, "--output", tmp_path / "out.gif", "--weights", files["weights"]]
+    assert main(["animate", *map(str, arguments), *SMALL]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("mpkit: note:") == 1 and "2 of them" in captured.out
+
+
+def test_an_interruption_leaves_nothing(files, tmp_path, capsys, monkeypatch):
+    from mpkit.animate import Animator
+
+    frame = Animator.frame
+
+    def interrupted(self, portrait, motion):
+        if any(tmp_path.iterdir()):  # the output in the making is there
+            raise KeyboardInterrupt
+        return frame(self, portrait, motion)
+
+    monkeypatch.setattr(Animator, "frame", interrupted)
+    arguments = [files["portrait"], files["clip"], "--output", tmp_path / "out.mp4", "--weights", files["weights"]]
+    assert main(["animate", *map(str, arguments), *SMALL]) == 130
+    assert not list(tmp_path.iterdir()) and "Traceback" not in capsys.readouterr().err
+
+
+def test_info_prints_a_table(capsys):
+    assert main(["info", "--preset", "nano"]) == 0
+    assert "E_app" in capsys.readouterr().out
+
+
+def test_the_examples_folder_holds_what_the_readme_names():
+    assert {"mona_lisa.jpg", "nod.json", "talk.json", "turn.json"} <= {path.name for path in EXAMPLES.iterdir()}

@@ -1,0 +1,150 @@
+"""Each loss: right value on a case done by hand, and a gradient that reaches what it must and only that."""
+
+import pytest
+import torch
+
+from mpkit.config import preset
+from mpkit.data.pairs import Frames, Labels, Pairs, attention_map
+from mpkit.geometry import identity_flow, identity_grid, identity_pose, rotation_from_angles
+from mpkit.losses.expression import latent_loss, pose_loss
+from mpkit.losses.geometric import depth_loss, driver_warp_loss, flow_loss, smoothness_loss, source_warp_loss
+from mpkit.losses.objective import BaseObjective, BaseWeights
+from mpkit.losses.perceptual import PerceptualLoss
+from mpkit.losses.reconstruction import multiscale_l1
+from mpkit.networks.base import BaseModel
+
+
+def labels_at(points: torch.Tensor) -> Labels:
+    return Labels(points, points, torch.ones(points.shape[:-1], dtype=torch.bool))
+
+
+def some_pairs(count: int = 2, drivers: int = 2, size: int = 64) -> Pairs:
+    """A batch of noise with labels that say: nothing moved."""
+    torch.manual_seed(0)
+
+    def frames(n):
+        flat = identity_flow(size // 2, size // 2).movedim(1, -1).expand(n, -1, -1, -1)
+        points = torch.cat([flat, torch.zeros_like(flat[..., :1])], dim=-1)
+        rgba = torch.rand(n, 4, size, size)
+        return Frames(rgba, identity_pose(n), torch.rand(n, 54), labels_at(points)), flat
+
+    (source, _), (driver, flat) = frames(count), frames(count * drivers)
+    attention = attention_map(driver.pose, size)
+    seen = torch.cat([source.picture, driver.picture])[:, :3]
+    return Pairs(source, driver, flat, torch.ones(flat.shape[:-1], dtype=torch.bool), attention, seen)
+
+
+def test_multiscale_l1_is_zero_on_itself_and_counts_offsets():
+    picture = torch.rand(2, 3, 16, 16)
+    assert multiscale_l1(picture, picture) == 0
+    assert multiscale_l1(picture + 0.5, picture, scales=3).item() == pytest.approx(1.5, abs=1e-5)  # no gradients differ
+
+
+def test_attention_moves_weight_without_adding_any():
+    target, attention = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
+    attention[..., :4] = 9
+    left, right = torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
+    left[..., :4], right[..., 4:] = 1, 1
+    heavy, light = (multiscale_l1(x, target, attention, scales=1) for x in (left, right))
+    assert heavy > 3 * light
+    assert multiscale_l1(torch.ones(1, 1, 8, 8), target, attention).item() == pytest.approx(3.0)
+
+
+def test_attention_lies_on_eyes_and_mouth_and_follows_the_pose():
+    frontal = attention_map(identity_pose(1), 64)[0, 0]
+    assert frontal.min() >= 1 and frontal.max() <= 10
+    assert frontal[28, 25] > 5 and frontal[28, 39] > 5 and frontal[42, 32] > 5 and frontal[5, 5] < 1.1
+    turned = identity_pose(1)._replace(rotation=rotation_from_angles(*(torch.tensor([a]) for a in (40.0, 0.0, 0.0))))
+    columns = torch.arange(64.0)
+    centre = [(m.sum(0) * columns).sum() / m.sum() for m in (frontal - 1, attention_map(turned, 64)[0, 0] - 1)]
+    assert centre[1] > centre[0] + 4  # yaw > 0: the face is to the right
+
+
+def test_warp_losses_are_zero_for_true_warps_and_measure_shifts():
+    grid = identity_grid(8, 16, 16).requires_grad_()
+    points = (torch.rand(1, 4, 4, 3) - 0.5).float()
+    assert driver_warp_loss(grid, labels_at(points)).item() == pytest.approx(0, abs=1e-6)
+    shifted = source_warp_loss(grid + 0.1, labels_at(points))
+    assert shifted.item() == pytest.approx(0.3, abs=1e-5)
+    shifted.backward()
+    assert grid.grad.abs().sum() > 0
+
+
+def test_points_without_a_label_do_not_count():
+    points = torch.rand(1, 4, 4, 3)
+    labels = Labels(points, points + 5, torch.zeros(1, 4, 4, dtype=torch.bool))
+    assert driver_warp_loss(identity_grid(4, 8, 8), labels) == 0
+    assert flow_loss(identity_flow(8, 8), torch.zeros(1, 4, 4, 2), torch.zeros(1, 4, 4, dtype=torch.bool)) == 0
+
+
+def test_flow_loss_compares_at_any_resolution():
+    wanted = identity_flow(32, 32).movedim(1, -1)
+    valid = torch.ones(1, 32, 32, dtype=torch.bool)
+    assert flow_loss(identity_flow(8, 8), wanted, valid).item() == pytest.approx(0, abs=1e-6)
+    assert flow_loss(identity_flow(8, 8) + 0.25, wanted, valid).item() == pytest.approx(0.5, abs=1e-5)
+
+
+def test_depth_loss_wants_the_visible_depth():
+    weights = torch.zeros(1, 4, 8, 8)
+    weights[:, 1] = 1  # the second of four cells: z = -0.25
+    view = torch.zeros(1, 2, 2, 3)
+    view[..., 2] = -0.25
+    assert depth_loss(weights, labels_at(view)).item() == pytest.approx(0, abs=1e-6)
+    view[..., 2] = 0.5
+    assert depth_loss(weights, labels_at(view)).item() == pytest.approx(0.75, abs=1e-6)
+
+
+def test_smoothness_lets_affine_fields_be():
+    delta = identity_grid(6, 6, 6).movedim(-1, 1) * 0.3 + 0.1
+    assert smoothness_loss(delta).item() == pytest.approx(0, abs=1e-10)
+    assert smoothness_loss(delta.square()) > 0
+
+
+def test_latent_loss_teaches_the_encoder_alone():
+    z_pixels, z_numbers = torch.randn(4, 8, requires_grad=True), torch.randn(4, 8, requires_grad=True)
+    latent_loss(z_pixels, z_numbers).backward()
+    assert z_pixels.grad is not None and z_numbers.grad is None
+
+
+def test_pose_loss_is_zero_on_itself():
+    assert pose_loss(identity_pose(3), identity_pose(3)) == 0
+
+
+def test_perceptual_gradient_reaches_the_prediction_and_nothing_else():
+    loss = PerceptualLoss()
+    prediction, target = torch.rand(1, 3, 64, 64, requires_grad=True), torch.rand(1, 3, 64, 64, requires_grad=True)
+    loss.train()(prediction, target).backward()
+    assert prediction.grad.abs().sum() > 0 and target.grad is None
+    assert all(p.grad is None for p in loss.parameters()) and not any(m.training for m in loss.modules())
+    assert loss(target, target) == 0
+
+
+def test_unknown_backbone_is_named():
+    with pytest.raises(ValueError, match="vgg19"):
+        PerceptualLoss("resnet")
+
+
+def test_objective_reaches_every_network():
+    torch.manual_seed(0)
+    model = BaseModel(preset("nano"))
+    loss, terms, driven = BaseObjective(BaseWeights())(model, some_pairs())
+    loss.backward()
+    assert torch.isfinite(loss) and driven.rendering.image.shape == (4, 3, 64, 64)
+    assert {"reconstruction", "perceptual", "warp", "warped", "flow", "depth", "latent", "actions", "pose"} <= set(terms)
+    for name, child in model.named_children():
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in child.parameters()), name
+
+
+def test_two_pairs_can_be_overfitted():
+    torch.manual_seed(0)
+    model, pairs = BaseModel(preset("nano")), some_pairs(1, 2)
+    objective = BaseObjective(BaseWeights(perceptual=0))
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, (0.5, 0.999))
+    losses = []
+    for _ in range(40):
+        loss, terms, _ = objective(model, pairs)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(terms["reconstruction"].item())
+    assert losses[-1] < 0.7 * losses[0]

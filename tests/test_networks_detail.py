@@ -1,0 +1,165 @@
+"""The detail path copies the source, at any resolution; configs and the report of `mpkit info`."""
+
+import dataclasses
+import functools
+
+import pytest
+import torch
+from support import (
+    NANO,
+    some_motion,
+    some_picture,
+    stirred,
+    without_expression,
+)
+from torch import nn
+from torch.testing import assert_close
+
+from mpkit.config import (
+    DISCRIMINATORS,
+    ENHANCERS,
+    PRESETS,
+    STUDENTS,
+    DiscriminatorConfig,
+    EnhancerConfig,
+    ModelConfig,
+    StudentConfig,
+    preset,
+)
+from mpkit.errors import WeightsError
+from mpkit.geometry import (
+    identity_pose,
+)
+from mpkit.networks import (
+    BaseModel,
+    render_at,
+)
+from mpkit.report import format_report, network_report
+
+# --- the detail path -------------------------------------------------------------------------------------------------
+
+
+def copying_model():
+    """No expression, no residual flow (as initialised), mask 1: the model shows the source picture alone."""
+    model = without_expression(BaseModel(NANO)).eval()
+    nn.init.zeros_(model.render.out.weight)
+    with torch.no_grad():
+        model.render.out.bias[4 * model.render.shuffle**2 :] = 50
+    return model
+
+
+def drive_itself(model, picture):
+    motion = some_motion()
+    return model.drive(model.source(picture, motion), motion).rendering
+
+
+EDGE = NANO.image_size // NANO.volume_size  # pixels: a cell of the volume
+
+
+def inner(picture, edge=EDGE):
+    return picture[..., edge:-edge, edge:-edge]
+
+
+def test_detail_path_copies_the_source_where_nothing_moves():
+    picture = some_picture()
+    rendering = drive_itself(copying_model(), picture)
+    assert_close(inner(rendering.image), inner(picture[:, :3]), atol=1e-4, rtol=0)
+    assert_close(inner(rendering.alpha), inner(picture[:, 3:]), atol=1e-4, rtol=0)
+
+
+def test_detail_path_copies_the_source_up_to_its_edges():
+    picture = some_picture()
+    assert_close(drive_itself(copying_model(), picture).image, picture[:, :3], atol=1e-4, rtol=0)
+
+
+def test_render_at_shows_the_pictures_own_resolution():
+    """A picture of twice the size comes back with every pixel, though the model saw half of them."""
+    large = some_picture(dataclasses.replace(NANO, image_size=2 * NANO.image_size))
+    small = nn.functional.avg_pool2d(large, 2)
+    rendering = drive_itself(copying_model(), small)
+    result = render_at(large, rendering.detail, 2 * NANO.image_size)
+    assert_close(inner(result, 2 * EDGE), inner(large, 2 * EDGE), atol=1e-4, rtol=0)
+
+
+def test_render_at_the_models_size_is_the_rendering():
+    model = stirred(BaseModel(NANO)).eval()
+    picture = some_picture()
+    rendering = model.drive(model.source(picture, some_motion()), some_motion(yaw=20)).rendering
+    result = render_at(picture, rendering.detail, NANO.image_size)
+    assert_close(result, torch.cat([rendering.image, rendering.alpha], dim=1), atol=1e-5, rtol=0)
+
+
+def test_detail_path_moves_the_picture_with_the_head():
+    """One cell of the volume to the right is image_size / volume_size pixels to the right."""
+    model, picture, motion = copying_model(), some_picture(), some_motion()
+    cell = 2 / NANO.volume_size
+    shifted = motion._replace(pose=identity_pose()._replace(translation=torch.tensor([[cell, 0, 0]])))
+    image = model.drive(model.source(picture, motion), shifted).rendering.image
+    step = NANO.image_size // NANO.volume_size
+    assert_close(image[..., 8:-8, 8 + step : -8], picture[:, :3, 8:-8, 8 : -8 - step], atol=1e-4, rtol=0)
+
+
+def test_depth_weights_choose_one_voxel_of_each_column():
+    rendering = drive_itself(stirred(BaseModel(NANO)).eval(), some_picture())
+    weights = rendering.detail.depth_weights
+    assert_close(weights.sum(1), torch.ones_like(weights[:, 0]))
+    assert (0 <= rendering.detail.mask).all() and (rendering.detail.mask <= 1).all()
+
+
+# --- configs and report ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", [PRESETS, ENHANCERS, STUDENTS, DISCRIMINATORS])
+def test_configs_survive_json(table):
+    for name in PRESETS:
+        config = preset(name, table)
+        assert config.preset == name and type(config).from_json(config.to_json()) == config
+    with pytest.raises(ValueError, match="choose one of nano, tiny"):
+        preset("huge", table)
+
+
+@pytest.mark.parametrize("kind", [ModelConfig, EnhancerConfig, StudentConfig, DiscriminatorConfig])
+def test_json_of_another_kind_is_refused(kind):
+    for text in ('{"wings": 2}', "[]", "not json"):
+        with pytest.raises(WeightsError, match=f"not a {kind.__name__}"):
+            kind.from_json(text)
+
+
+report = functools.cache(network_report)
+
+
+@pytest.mark.parametrize("name", ["nano", "tiny", "base512"])
+def test_report_counts_every_network(name):
+    rows = {row.symbol or row.network: row for row in report(name)}
+    for symbol in ("E_app", "E_mtn", "W_s->", "G_3D", "W_->d", "P + G_2D", "G_enh", "D"):
+        assert rows[symbol].parameters > 0 and rows[symbol].gflop > 0
+    config = preset(name)
+    volume = (config.volume_channels, config.volume_depth, config.volume_size, config.volume_size)
+    assert rows["E_app"].output.startswith("x".join(map(str, volume)))
+    frame = sum(rows[symbol].gflop for symbol in ("E_mtn", "W_->d", "P + G_2D"))
+    assert rows["one driven frame"].gflop == pytest.approx(frame)
+    student = next(row for symbol, row in rows.items() if symbol.startswith("G_DT"))
+    assert student.gflop < rows["one driven frame"].gflop
+
+
+def test_report_is_a_table_with_a_line_for_each_row():
+    rows = report("nano")
+    lines = format_report(rows).splitlines()
+    assert len(lines) == 1 + len(rows) + 2  # a head and two rules
+    for row in rows:
+        assert any(line.startswith(row.network) and row.output in line for line in lines)
+
+
+def test_report_counts_a_convolution_by_hand():
+    """E_mtn's two networks end in the same linear layers; the action encoder is three: 54-64-64-32 at nano."""
+    row = next(row for row in report("nano") if row.network == "action encoder")
+    assert row.parameters == pytest.approx((54 * 64 + 64 + 64 * 64 + 64 + 64 * 32 + 32) / 1e6)
+    assert row.gflop == pytest.approx(2 * (54 * 64 + 64 * 64 + 64 * 32) / 1e9)
+
+
+def test_tiny_fits_two_cores():
+    rows = report("tiny")
+    frame = next(row for row in rows if row.network == "one driven frame")
+    base = {"E_app", "E_mtn", "(ours)", "W_s->", "W_->d", "G_3D", "P + G_2D"}
+    assert frame.gflop < 4
+    assert 4 * sum(row.parameters for row in rows if row.symbol in base) < 40  # megabytes in single precision

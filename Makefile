@@ -18,6 +18,7 @@ $(STAMP): requirements.txt pyproject.toml
 		{ echo "make: $(PYTHON) is older than 3.10, which mpkit needs; say PYTHON=python3.12 or similar" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 		{ rm -rf .venv; echo "make: $(PYTHON) cannot make a venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "make: installing into .venv; a few minutes, once"
 	@$(BIN)/python -m pip install --quiet torch==2.13.0 || echo "make: no torch 2.13.0 here; taking one of requirements.txt"
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps -e .

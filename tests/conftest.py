@@ -1,5 +1,6 @@
 import pytest
 import torch
+from clips import clip, portrait, weights  # noqa: F401  fixtures
 from support import meta
 
 from mpkit.config import preset

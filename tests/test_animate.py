@@ -14,7 +14,6 @@ from mpkit.errors import NoFaceError
 from mpkit.media import read_image
 from mpkit.video import VideoReader
 
-pytest_plugins = ["clips"]
 ALONE = {"paste_back": False, "size": 96}  # the square crop, small
 
 
@@ -53,7 +52,9 @@ def test_paste_back_touches_nothing_outside_the_head_crop(animator, portrait, cl
 def test_side_by_side_puts_source_and_driver_before_the_result(animator, portrait, clip, tmp_path):
     animator.animate(portrait, clip, tmp_path / "frames", Options(max_frames=1, side_by_side=True, **ALONE))
     assert pictures(tmp_path / "frames")[0].shape == (96, 3 * 96, 3)
-    animator.animate(portrait, EXAMPLES / "nod.json", tmp_path / "numbers", Options(max_frames=1, side_by_side=True, **ALONE))
+    animator.animate(
+        portrait, EXAMPLES / "nod.json", tmp_path / "numbers", Options(max_frames=1, side_by_side=True, **ALONE)
+    )
     assert pictures(tmp_path / "numbers")[0].shape == (96, 2 * 96, 3)  # a motion file has no pictures
 
 
@@ -84,7 +85,8 @@ def test_relative_motion_starts_from_the_portraits_own(animator, portrait):
         frames = list(driver)
     driver_rotation = frames[0][1].pose.rotation
     relative, absolute = (
-        next(iter(with_reference(frames, Transfer(own, kind), 25.0)))[1].pose.rotation for kind in ("relative", "absolute")
+        next(iter(with_reference(frames, Transfer(own, kind), 25.0)))[1].pose.rotation
+        for kind in ("relative", "absolute")
     )
     assert np.allclose(relative, own.pose.rotation, atol=1e-5)
     assert np.allclose(absolute, driver_rotation) and not np.allclose(absolute, own.pose.rotation, atol=1e-2)
@@ -152,5 +154,7 @@ def test_example_motions_are_lively_and_short(name):
 def test_the_bundled_weights_animate_a_painting(tmp_path):
     animator = Animator.load(device="cpu")
     assert animator.model.config.preset == "tiny"
-    result = animator.animate(EXAMPLES / "mona_lisa.jpg", EXAMPLES / "nod.json", tmp_path / "out.mp4", Options(max_frames=3))
+    result = animator.animate(
+        EXAMPLES / "mona_lisa.jpg", EXAMPLES / "nod.json", tmp_path / "out.mp4", Options(max_frames=3)
+    )
     assert result.frames == 3

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from clips import sway, write_clip
 
-pytest_plugins = ["clips"]
 pytest.importorskip("gradio")
 APP = Path(__file__).parents[1] / "demo" / "app.py"
 CHOICES = {"clip": None, "file": None, "transfer": "relative", "paste_back": False, "side_by_side": False, "seconds": 1}

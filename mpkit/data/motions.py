@@ -34,7 +34,7 @@ def nod() -> Motion:
     """Six seconds that begin and end at rest, so that they loop."""
     times = np.arange(RATE * SECONDS) / RATE
     pitch = 13 * bump(times, 0.4, 1.1) + 10 * bump(times, 1.1, 1.8) - 5 * hold(times, 4.2, 5.6)
-    yaw = 24 * hold(times, 1.9, 3.1) - 24 * hold(times, 2.9, 4.2)
+    yaw = 18 * hold(times, 1.9, 3.1) - 18 * hold(times, 2.9, 4.2)
     roll = 7 * hold(times, 4.3, 5.7)
     actions = np.zeros((len(times), len(ACTIONS)), np.float32)
 
@@ -61,7 +61,7 @@ def nod() -> Motion:
         translation=np.zeros((count, 2), np.float32),
         scale=np.ones(count, np.float32),
         actions=actions,
-        gaze=np.stack([yaw / 60, pitch / 60], 1).astype(np.float32),
+        gaze=np.stack([yaw / 45, pitch / 60], 1).astype(np.float32),
         box=np.tile(np.float32([0.3, 0.3, 0.7, 0.8]) * SIDE, (count, 1)),
         source="mpkit.data.motions",
     )

@@ -46,6 +46,12 @@ def flow_loss(flow: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
     return _masked_mean((flow.movedim(1, -1) - wanted).abs().sum(-1), valid)
 
 
+def mask_loss(mask: Tensor, shown: Tensor) -> Tensor:
+    """Mean of 1 - m, the share that is painted over, where the source shows the point. m (B, 1, S, S), shown (B, h, h)."""
+    mask = torch.nn.functional.adaptive_avg_pool2d(mask, shown.shape[-2:])[:, 0]
+    return _masked_mean(1 - mask, shown)
+
+
 def smoothness_loss(delta: Tensor) -> Tensor:
     """Mean squared second difference of an offset field (B, 3, D, H, W): bends cost, stretches do not."""
     return sum(delta.diff(n=2, dim=axis).square().mean() for axis in (2, 3, 4))

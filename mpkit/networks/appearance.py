@@ -47,4 +47,8 @@ class AppearanceEncoder(nn.Module):
         volume = rearrange(volume, "b (c d) h w -> b c d h w", c=self.config.volume_channels)
         for block in self.blocks_3d:
             volume = block(volume)
-        return volume, self.vector(F.pixel_unshuffle(source, self.config.vector_downscale))
+        return volume, self.global_vector(source)
+
+    def global_vector(self, source: Tensor) -> Tensor:
+        """e_s alone, (B, latent)."""
+        return self.vector(F.pixel_unshuffle(source, self.config.vector_downscale))

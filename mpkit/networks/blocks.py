@@ -62,7 +62,7 @@ class AdaptiveGroupNorm(nn.Module):
         super().__init__()
         self.norm = group_norm(channels, groups, affine=False)
         self.affine = nn.Linear(condition_size, 2 * channels)
-        nn.init.normal_(self.affine.weight, std=0.02)
+        nn.init.normal_(self.affine.weight, std=condition_size**-0.5)  # a condition of size 1 is felt from the start
         nn.init.zeros_(self.affine.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:

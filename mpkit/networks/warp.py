@@ -14,6 +14,8 @@ from mpkit.config import ModelConfig
 from mpkit.geometry import Pose, identity_grid, inverse_rigid_grid, sample
 from mpkit.networks.blocks import Conv3d, ResBlock, group_norm, standardize_weights, upsample
 
+POSE_SPREAD = 0.1  # about the standard deviation of the numbers of a pose
+
 
 class WarpGenerator(nn.Module):
     """z, e (B, latent each) [and pose] -> delta (B, 3, D, H, W) in (-1, 1), canonical units, order (x, y, z)."""
@@ -39,8 +41,9 @@ class WarpGenerator(nn.Module):
     def forward(self, expression: Tensor, vector: Tensor, pose: Pose) -> Tensor:
         condition = expression + vector
         if self.pose is not None:
-            numbers = torch.cat([pose.rotation.flatten(1), pose.translation, pose.scale[:, None]], dim=1)
-            condition = condition + self.pose(numbers)
+            eye = torch.eye(3, device=condition.device)
+            numbers = torch.cat([(pose.rotation - eye).flatten(1), pose.translation, pose.scale[:, None] - 1], dim=1)
+            condition = condition + self.pose(numbers / POSE_SPREAD)
         h = self.start(condition).view(-1, *self.shape) + self.constant
         for block, scale in zip(self.blocks, self.scales):
             h = upsample(block(h, condition), scale)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from mpkit.config import preset as model_preset
 from mpkit.data.pairs import PairSet
 from mpkit.errors import MpkitError
-from mpkit.losses.objective import BaseObjective, BaseWeights
+from mpkit.losses.objective import STAGES, BaseWeights
 from mpkit.networks.base import BaseModel
 from mpkit.training.checkpoint import load_run, load_weights, save_run, save_tensors, save_weights, write_json
 from mpkit.training.grid import save_grid
@@ -31,6 +31,7 @@ class TrainConfig:
 
     data: tuple[str, ...]  # shard folders, each optionally "FOLDER:WEIGHT"
     run: str  # folder of the run: state, weights, stats.jsonl, grids
+    stage: str = "base"  # warps: both W alone, from labels; base: everything
     preset: str = "tiny"
     steps: int = 10_000
     batch_size: int = 4  # people in a batch
@@ -38,7 +39,7 @@ class TrainConfig:
     learning_rate: float = 5e-4
     last_learning_rate: float = 1e-6  # of the cosine schedule
     warmup: int = 200  # steps
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[float, float] = (0.9, 0.999)  # the paper has 0.5; with small batches W then learns nothing (docs/training-log.md)
     weight_decay: float = 1e-2
     clip: float = 1.0  # gradient norm
     ema: float = 0.998
@@ -101,7 +102,7 @@ def train(config: TrainConfig, init: str | None = None, device: str = "cpu", pro
     if init:
         model.load_state_dict(load_weights(init, config.preset).state_dict())
     ema = copy.deepcopy(model).requires_grad_(False)
-    objective = BaseObjective(config.weights).to(device)
+    objective = STAGES[config.stage](config.weights).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, config.betas, weight_decay=config.weight_decay)
     state = run / "state.safetensors"
     first = load_run(state, model, ema, optimizer) if state.exists() else 0
@@ -137,7 +138,7 @@ def train(config: TrainConfig, init: str | None = None, device: str = "cpu", pro
             with open(run / "stats.jsonl", "a") as file:
                 file.write(json.dumps({"step": done, "samples_per_second": round(rate, 2), **means}) + "\n")
             bar.set_postfix(loss=means["loss"], samples_s=round(rate, 1))
-        if done % config.grid_every == 0:
+        if driven is not None and done % config.grid_every == 0:
             save_grid(run / f"grid-{done:06d}.png", batch, driven)
         if done % config.save_every == 0 or done == config.steps:
             save_run(state, model, ema, optimizer, done)
@@ -148,4 +149,4 @@ def train(config: TrainConfig, init: str | None = None, device: str = "cpu", pro
 if __name__ == "__main__":
     import tyro
 
-    train(tyro.cli(TrainConfig))
+    tyro.cli(train)

@@ -1,6 +1,6 @@
 """The demo page: choose a portrait and a motion, and see one move like the other.
 
-    make demo                    or: python demo/app.py [--open]        PORT=7860, MPKIT_WEIGHTS=other.safetensors
+make demo                    or: python demo/app.py [--open]        PORT=7860, MPKIT_WEIGHTS=other.safetensors
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """mpkit: MegaPortraits (one-shot megapixel neural head avatars) that you can run, read and learn from.
 
-    from mpkit import Animator
-    Animator.load().animate("painting.jpg", "driver.mp4", "out.mp4")
+from mpkit import Animator
+Animator.load().animate("painting.jpg", "driver.mp4", "out.mp4")
 """
 
 import importlib

@@ -1,8 +1,8 @@
 """The animator: a source picture becomes a portrait once; motion frames then drive it, one by one, as a stream.
 
-    from mpkit import Animator
-    animator = Animator.load()                              # the bundled weights, on the best device
-    animator.animate("painting.jpg", "driver.mp4", "out.mp4")
+from mpkit import Animator
+animator = Animator.load()                              # the bundled weights, on the best device
+animator.animate("painting.jpg", "driver.mp4", "out.mp4")
 """
 
 import contextlib
@@ -207,5 +207,6 @@ def beside(still: np.ndarray, driver: np.ndarray | None, picture: np.ndarray) ->
     panels = [panel for panel in (still, driver, picture) if panel is not None]
     widths = [round(panel.shape[1] * height / panel.shape[0]) for panel in panels]
     return np.concatenate(
-        [cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA) for panel, width in zip(panels, widths)], axis=1
+        [cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA) for panel, width in zip(panels, widths)],
+        axis=1,
     )

@@ -54,6 +54,7 @@ class ModelConfig(_JsonConfig):
     warp_widths: tuple[int, ...] = (96, 64, 32)  # residual blocks of W
     warp_scales: tuple[tuple[int, int, int], ...] = ((2, 2, 2), (2, 2, 2), (1, 2, 2))  # upsampling after each
     pose_conditioning: bool = True  # ours: W also sees R, t, s, so that shoulders can stay while the head turns
+    warp_basis: bool = True  # ours: W adds a linear mix of learned offset fields, see networks/warp.py
     volume_widths: tuple[int, ...] = (16, 32, 48)  # G_3D, from fine to coarse
     volume_scales: tuple[tuple[int, int, int], ...] = ((1, 2, 2), (2, 2, 2))  # its downsampling, mirrored upwards
     render_width: int = 96  # channels of G_2D at the volume's resolution
@@ -156,6 +157,7 @@ PAPER = ModelConfig(
     warp_widths=(256, 128, 64, 32),
     warp_scales=((2, 2, 2), (2, 2, 2), (1, 2, 2), (1, 2, 2)),
     pose_conditioning=False,
+    warp_basis=False,
     volume_widths=(192, 384, 512),
     volume_scales=((1, 2, 2), (2, 2, 2)),
     render_width=512,

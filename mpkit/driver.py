@@ -46,7 +46,11 @@ class ClipDriver(Driver):
 
     def __init__(self, path, tracker, start, max_frames, fps):
         self.reader = VideoReader(path, start=start, max_frames=max_frames, fps=fps)
-        self.rate, self.frame_count, self.has_audio = self.reader.rate, self.reader.frame_count_estimate, self.reader.has_audio
+        self.rate, self.frame_count, self.has_audio = (
+            self.reader.rate,
+            self.reader.frame_count_estimate,
+            self.reader.has_audio,
+        )
         self.tracker = tracker
 
     def __iter__(self):
@@ -92,7 +96,9 @@ class FileDriver(Driver):
         first = Fraction(start).limit_denominator(1_000_000)
         count = int((len(self.motion) / own - first) * self.rate)
         if count < 1:
-            raise MediaError(f"{path} lasts {float(len(self.motion) / own):.2f} s: nothing is left after --start {start:g}")
+            raise MediaError(
+                f"{path} lasts {float(len(self.motion) / own):.2f} s: nothing is left after --start {start:g}"
+            )
         self.frame_count = min(count, max_frames or count)
         self.indices = [int((first + index / self.rate) * own) for index in range(self.frame_count)]
 
@@ -106,7 +112,11 @@ class FileDriver(Driver):
 
 
 def open_driver(
-    path: str | Path, tracker: str = "mediapipe", start: float = 0.0, max_frames: int | None = None, fps: float | None = None
+    path: str | Path,
+    tracker: str = "mediapipe",
+    start: float = 0.0,
+    max_frames: int | None = None,
+    fps: float | None = None,
 ) -> Driver:
     """A driver by its content. `start` in seconds, `fps` a new rate. Raises MediaError, and NoFaceError for a still."""
     if not 0 <= start < math.inf:

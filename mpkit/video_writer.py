@@ -219,9 +219,7 @@ class _Gif:
         _close_quietly(self._container)
 
     def _input(self, graph: av.filter.Graph, pixels: str, size: tuple[int, int]) -> av.filter.context.FilterContext:
-        return graph.add_buffer(
-            width=size[0], height=size[1], format=av.VideoFormat(pixels), time_base=1 / self._rate
-        )
+        return graph.add_buffer(width=size[0], height=size[1], format=av.VideoFormat(pixels), time_base=1 / self._rate)
 
 
 def _add_stream(container, codec: str, pixels: str, rate: Fraction, size: tuple[int, int], options: dict[str, str]):

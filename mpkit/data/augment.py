@@ -46,7 +46,9 @@ def flip_points(points: Tensor) -> Tensor:
 
 def colour_jitter(rng: np.random.Generator, strength: float, count: int) -> tuple[Tensor, Tensor]:
     """`count` random affine maps of RGB: matrix (count, 3, 3) and offset (count, 3). strength 0.1 mild, 0.5 severe."""
-    gain = rng.uniform(1 - strength, 1 + strength, (count, 3, 1)) * rng.uniform(1 - strength, 1 + strength, (count, 1, 1))
+    gain = rng.uniform(1 - strength, 1 + strength, (count, 3, 1)) * rng.uniform(
+        1 - strength, 1 + strength, (count, 1, 1)
+    )
     mix = rng.dirichlet([1, 1, 1], (count, 3)) * strength + np.eye(3) * (1 - strength)
     offset = rng.uniform(-strength / 3, strength / 3, (count, 3))
     return torch.tensor(gain * mix, dtype=torch.float32), torch.tensor(offset, dtype=torch.float32)

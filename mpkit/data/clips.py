@@ -32,7 +32,9 @@ def prepare_clip(path: Path, size: int = 256, every: int = 3) -> dict[str, np.nd
     fields = {name: [] for name in ("images", "rotation", "translation", "scale", "numbers")}
     crop = None
     with VideoReader(path) as reader, make_tracker(video=True) as tracker, Matte() as matte:
-        for index, (_, frame) in enumerate(tqdm(reader, desc=path.name, total=reader.frame_count_estimate, disable=None)):
+        for index, (_, frame) in enumerate(
+            tqdm(reader, desc=path.name, total=reader.frame_count_estimate, disable=None)
+        ):
             faces = tracker.detect(frame)  # every frame: the tracker follows the face
             if index % every or not faces:
                 continue

@@ -1,6 +1,6 @@
 """Renders of synthetic people with exact labels: any number of them, and no picture of a real person.
 
-    python -m mpkit.data.heads --identities 64 --frames 8 --size 256 --output heads --preview sheet.png
+python -m mpkit.data.heads --identities 64 --frames 8 --size 256 --output heads --preview sheet.png
 """
 
 import argparse

@@ -35,7 +35,12 @@ BEND_REACH = 0.35  # canonical units over which a landmark pulls the mesh along
 HIDDEN_BEHIND = 0.04
 LARGEST_YAW = 30  # degrees; a profile shows too little to lift
 TEXTURE_SIDE = 512  # pixels of the crop that serves as texture
-INSIDE_COLOURS = {"mouth": (0.16, 0.05, 0.05), "tongue": (0.45, 0.2, 0.19), "teeth": (0.8, 0.76, 0.68), "eye": (0.8, 0.77, 0.74)}
+INSIDE_COLOURS = {
+    "mouth": (0.16, 0.05, 0.05),
+    "tongue": (0.45, 0.2, 0.19),
+    "teeth": (0.8, 0.76, 0.68),
+    "eye": (0.8, 0.77, 0.74),
+}
 
 
 class Lift(NamedTuple):
@@ -103,7 +108,6 @@ def _sheet(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return view @ rotation, 1 - fall * fall * (3 - 2 * fall)
 
 
-
 def render(lifted: Lift, motion: Motion, size: int) -> dict[str, np.ndarray]:
     """One frame of a lifted picture: the fields of a frame of data.heads.render_identity."""
     faces, part = mesh()
@@ -162,7 +166,13 @@ def random_motion(rng: np.random.Generator, lifted: Lift) -> Motion:
     yaw, pitch, roll = np.clip(rng.normal(0, (13, 7, 6)), -28, 28)
     turn = rotation_matrix(float(yaw), float(pitch), float(roll))
     translation = np.array([*rng.normal(0, 0.03, 2), 0.0], np.float32)
-    return Motion(turn @ lifted.source.rotation, translation, float(rng.uniform(0.93, 1.07)), lifted.source.body_rotation, sample_actions(rng))
+    return Motion(
+        turn @ lifted.source.rotation,
+        translation,
+        float(rng.uniform(0.93, 1.07)),
+        lifted.source.body_rotation,
+        sample_actions(rng),
+    )
 
 
 def lift_person(path: Path, frames: int, size: int, seed: int, tracker, matte: Matte) -> dict[str, np.ndarray]:
@@ -182,7 +192,9 @@ def lift_person(path: Path, frames: int, size: int, seed: int, tracker, matte: M
     return fields | {"neutral": lifted.identity.neutral, "faces": mesh()[0]}
 
 
-def write_lifted(paths: list[Path], directory: Path, frames: int = 8, size: int = 256, block: int = 16, seed: int = 0) -> None:
+def write_lifted(
+    paths: list[Path], directory: Path, frames: int = 8, size: int = 256, block: int = 16, seed: int = 0
+) -> None:
     """Shards of lifted pictures; pictures without a usable face are listed and skipped. A later call continues."""
     directory.mkdir(parents=True, exist_ok=True)
     with make_tracker() as tracker, Matte() as matte:

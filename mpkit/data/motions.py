@@ -1,6 +1,6 @@
 """A motion that nobody made: a head that nods twice, looks aside, blinks, smiles and says ah. Drives any portrait.
 
-    python -m mpkit.data.motions nod.json
+python -m mpkit.data.motions nod.json
 """
 
 import sys

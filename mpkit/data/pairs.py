@@ -63,7 +63,9 @@ class PairSet(Dataset):
     `shards`: folders of renders (tracked: see data/tracked.py) and how often a person of each is drawn.
     """
 
-    def __init__(self, shards: dict[str, float], batch_size: int, drivers: int = 2, seed: int = 0, augment: bool = True):
+    def __init__(
+        self, shards: dict[str, float], batch_size: int, drivers: int = 2, seed: int = 0, augment: bool = True
+    ):
         self.shards = [HeadShards(folder, tracked=True) for folder in shards]
         self.batch_size, self.drivers, self.seed, self.augment = batch_size, drivers, seed, augment
         self.chance = np.array([weight * len(shard) for shard, weight in zip(self.shards, shards.values())])
@@ -107,7 +109,9 @@ def attention_map(pose: Pose, size: int, weight: float = 10.0) -> Tensor:
     """1 everywhere, rising to `weight` over eyes and mouth, which a pose places: (B, 1, size, size)."""
     corners = torch.from_numpy(CANONICAL_FACE).to(pose.scale.device)
     centres = torch.stack([corners[list(pair)].mean(0) for pair in (*EYE_CORNERS, LIP_CORNERS)])
-    radii = torch.tensor([[0.11, 0.075], [0.11, 0.075], [0.17, 0.13]], device=pose.scale.device) * pose.scale[:, None, None]  # (B, 3, 2)
+    radii = (
+        torch.tensor([[0.11, 0.075], [0.11, 0.075], [0.17, 0.13]], device=pose.scale.device) * pose.scale[:, None, None]
+    )  # (B, 3, 2)
     centres = pose.apply(centres.expand(len(pose.scale), -1, -1))[..., :2]
     axis = cell_centres(size, pose.scale.device)
     across = (axis - centres[..., :1]) / radii[..., :1]  # (B, 3, size)

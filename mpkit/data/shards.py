@@ -136,7 +136,9 @@ class HeadShards:
         """One frame: the fields of `render_identity` without their frame axis (copies), and `neutral` and `faces`."""
         number, row = self._index[identity]
         shard = self._shards[number]
-        fields = {name: np.array(array[row] if name == "neutral" else array[row, frame]) for name, array in shard.items()}
+        fields = {
+            name: np.array(array[row] if name == "neutral" else array[row, frame]) for name, array in shard.items()
+        }
         return fields | self.shared
 
     def field(self, name: str, identity: int) -> np.ndarray:

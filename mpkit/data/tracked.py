@@ -20,7 +20,8 @@ from tqdm import tqdm
 from mpkit.faces.tracker import ACTIONS, make_tracker
 
 READ_WELL = np.array(
-    [name.startswith(("eyeBlink", "jawOpen", "mouthSmile", "mouthLowerDown", "mouthUpperUp")) for name in ACTIONS] + [False] * 2
+    [name.startswith(("eyeBlink", "jawOpen", "mouthSmile", "mouthLowerDown", "mouthUpperUp")) for name in ACTIONS]
+    + [False] * 2
 )
 
 

@@ -204,9 +204,7 @@ def _shell(rng, scalp, ends, hangs, thickness, brim=0.0, tilt=0.0, bun=False, fr
     near = np.exp(150 * (direction.reshape(-1, 3) @ (spokes / radii[:, None]).T - 1)) + 1e-12
     radius = ((near @ radii) / near.sum(1)).reshape(ROWS, AZIMUTHS)
 
-    lumps = sum(
-        rng.normal(0, 0.25) * np.sin(direction @ rng.normal(0, 3, 3) + rng.uniform(0, 6.28)) for _ in range(6)
-    )
+    lumps = sum(rng.normal(0, 0.25) * np.sin(direction @ rng.normal(0, 3, 3) + rng.uniform(0, 6.28)) for _ in range(6))
     left = 1 - np.linspace(0, 1, ROWS)[:, None]
     thin = np.where(hang > 0.02, 1.0, 0.15 + 0.85 * _smoothstep(left / 0.35))  # flat where it ends on skin
     lift = thickness * thin * np.maximum(1 + 0.6 * lumps, 0.2) + clear

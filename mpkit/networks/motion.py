@@ -37,7 +37,9 @@ class MotionEncoder(nn.Module):
         pool = config.motion_pool
         self.pose = ResNet(3, config.motion_widths, config.motion_blocks, 6 + 2 + 1, config, pool=pool)
         self.expression = ResNet(3, config.motion_widths, config.motion_blocks, config.latent_size, config, pool=pool)
-        self.norm = nn.LayerNorm(config.latent_size, elementwise_affine=False)  # as the action encoder's: one scale of z
+        self.norm = nn.LayerNorm(
+            config.latent_size, elementwise_affine=False
+        )  # as the action encoder's: one scale of z
         for head in (self.pose.head, self.expression.head):
             nn.init.zeros_(head.weight)
 

@@ -18,7 +18,9 @@ class VolumeRefiner(nn.Module):
         inputs = (channels, *widths[:-2])
         self.down = nn.ModuleList(ResBlock(3, i, o, config) for i, o in zip(inputs, widths[:-1]))
         self.skips = nn.ModuleList(ResBlock(3, w, w, config) for w in widths[:-1])
-        self.middle = nn.ModuleList([ResBlock(3, widths[-2], widths[-1], config), ResBlock(3, widths[-1], widths[-1], config)])
+        self.middle = nn.ModuleList(
+            [ResBlock(3, widths[-2], widths[-1], config), ResBlock(3, widths[-1], widths[-1], config)]
+        )
         self.up = nn.ModuleList(ResBlock(3, i, o, config) for i, o in zip(widths[:0:-1], widths[-2::-1]))
         self.last = ResBlock(3, widths[0], channels, config)
         self.norm = group_norm(channels, config.normalization_groups)

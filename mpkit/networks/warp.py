@@ -14,6 +14,7 @@ from mpkit.config import ModelConfig
 from mpkit.geometry import Pose, identity_grid, inverse_rigid_grid, sample
 from mpkit.networks.blocks import Conv3d, ResBlock, group_norm, standardize_weights, upsample
 
+BASIS_SCALE = (1, 2, 2)  # how much coarser than delta the basis fields are: depth, height, width
 POSE_SPREAD = 0.1  # about the standard deviation of the numbers of a pose
 
 
@@ -35,6 +36,9 @@ class WarpGenerator(nn.Module):
         self.offset = Conv3d(widths[-1], 3, 3, padding=1)
         nn.init.normal_(self.offset.weight, std=1e-3)
         nn.init.zeros_(self.offset.bias)
+        # ours: fields that the condition mixes linearly, as blendshapes are mixed; learned in a tenth of the steps
+        cells = [n // k for n, k in zip((config.volume_depth, *2 * [config.volume_size]), BASIS_SCALE)]
+        self.basis = nn.Parameter(torch.zeros(size, 3, *cells)) if config.warp_basis else None
         if config.weight_standardization:
             standardize_weights(self, self.offset)
 
@@ -47,7 +51,10 @@ class WarpGenerator(nn.Module):
         h = self.start(condition).view(-1, *self.shape) + self.constant
         for block, scale in zip(self.blocks, self.scales):
             h = upsample(block(h, condition), scale)
-        return torch.tanh(self.offset(F.relu(self.norm(h))))
+        offset = self.offset(F.relu(self.norm(h)))
+        if self.basis is not None:
+            offset = offset + upsample(torch.einsum("bk,kcdhw->bcdhw", condition, self.basis), BASIS_SCALE)
+        return torch.tanh(offset)
 
 
 def warp_from_source(delta: Tensor, pose: Pose) -> Tensor:

@@ -34,7 +34,9 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file ({error}): weights load from safetensors only") from None
+        raise WeightsError(
+            f"{path} is not a readable safetensors file ({error}): weights load from safetensors only"
+        ) from None
 
 
 def save_weights(path: str | Path, model: BaseModel, half: bool = True, **notes: str) -> None:

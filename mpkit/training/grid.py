@@ -15,7 +15,11 @@ from mpkit.networks.base import Driven
 def save_grid(path: Path, pairs: Pairs, driven: Driven, columns: int = 8) -> None:
     """Rows: source, driver, prediction, warped source, mask, alpha, flow (x red, y green)."""
     count = len(pairs.driver.picture) // len(pairs.source.picture)
-    rows = [pairs.source.picture.repeat_interleave(count, 0)[:, :3], pairs.driver.picture[:, :3], driven.rendering.image]
+    rows = [
+        pairs.source.picture.repeat_interleave(count, 0)[:, :3],
+        pairs.driver.picture[:, :3],
+        driven.rendering.image,
+    ]
     if (detail := driven.rendering.detail) is not None:
         flow = F.pad(detail.flow / 2 + 0.5, (0, 0, 0, 0, 0, 1), value=0.5)
         rows += [detail.warped[:, :3], detail.mask, driven.rendering.alpha, flow]

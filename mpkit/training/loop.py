@@ -1,6 +1,6 @@
 """One training loop. Fetch, step, EMA, upkeep: each under its banner. A killed run resumes bit-equal.
 
-    python -m mpkit.training.loop --data runs/heads --run runs/first --preset nano --steps 20 --batch-size 2
+python -m mpkit.training.loop --data runs/heads --run runs/first --preset nano --steps 20 --batch-size 2
 """
 
 import copy
@@ -39,7 +39,10 @@ class TrainConfig:
     learning_rate: float = 5e-4
     last_learning_rate: float = 1e-6  # of the cosine schedule
     warmup: int = 200  # steps
-    betas: tuple[float, float] = (0.9, 0.999)  # the paper has 0.5; with small batches W then learns nothing (docs/training-log.md)
+    betas: tuple[float, float] = (
+        0.9,
+        0.999,
+    )  # the paper has 0.5; with small batches W then learns nothing (docs/training-log.md)
     weight_decay: float = 1e-2
     clip: float = 1.0  # gradient norm
     ema: float = 0.998
@@ -103,13 +106,16 @@ def train(config: TrainConfig, init: str | None = None, device: str = "cpu", pro
         model.load_state_dict(load_weights(init, config.preset).state_dict())
     ema = copy.deepcopy(model).requires_grad_(False)
     objective = STAGES[config.stage](config.weights).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, config.betas, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), config.learning_rate, config.betas, weight_decay=config.weight_decay
+    )
     state = run / "state.safetensors"
     first = load_run(state, model, ema, optimizer) if state.exists() else 0
 
     pairs = PairSet(shard_weights(config.data), config.batch_size, config.drivers, config.seed)
     steps = range(first, config.steps)
-    loader = DataLoader(pairs, batch_size=None, sampler=steps, num_workers=config.workers)
+    apart = torch.Generator()  # else starting the loader would draw from the run's own random numbers
+    loader = DataLoader(pairs, batch_size=None, sampler=steps, num_workers=config.workers, generator=apart)
     bar = tqdm(zip(steps, loader), initial=first, total=config.steps, unit="step", disable=not progress)
     sums, started = {}, time.perf_counter()
     for step, batch in bar:

@@ -193,7 +193,7 @@ def check_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def crop_side(size: str | int, crop: Crop, smallest: int) -> int:
-    """Side of the animated crop in pixels: native is the picture's own resolution, never below what the network makes."""
+    """Side of the animated crop in pixels: native is the picture's own, never below what the network makes."""
     if size == "native":
         return int(np.clip(round(2 * crop.radius), smallest, LARGEST_SIDE))
     if not str(size).isdecimal() or not 64 <= int(size) <= LARGEST_SIDE:

@@ -216,23 +216,27 @@ class Heads:
 def train(arguments: list[str]) -> None:
     """Train the base model from shards of `mpkit heads`; a killed run resumes where it was.
 
+    Two stages: `warps` teaches both warp generators alone, from exact labels, and is quick; `base` is everything.
     A run's folder holds its state, weights.safetensors, stats.jsonl and grids of pictures.
 
     examples
       mpkit heads --output runs/heads --identities 200
-      mpkit train base --data runs/heads --run runs/first --preset nano --steps 20 --batch-size 2
+      mpkit train warps --data runs/heads --run runs/warps --steps 400 --batch-size 8 --drivers 4 --learning-rate 1e-3
+      mpkit train base --data runs/heads --run runs/first --init runs/warps/weights.safetensors --steps 20000
+      mpkit train base --data runs/heads --run runs/small --preset nano --steps 20 --batch-size 2
     """
     description = inspect.cleandoc(train.__doc__)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"usage: mpkit train base ...        help on it: mpkit train base --help\n\n{description}")
+        print(f"usage: mpkit train warps|base ...        help on it: mpkit train base --help\n\n{description}")
         return
-    if arguments[0] != "base":
-        raise MpkitError(f"there is no stage '{arguments[0]}' to train; choose base")
+    stage = arguments[0]
+    if stage not in ("warps", "base"):
+        raise MpkitError(f"there is no stage '{stage}' to train; choose warps or base")
 
     from mpkit.training.loop import TrainConfig
-    from mpkit.training.loop import train as train_base
+    from mpkit.training.loop import train as train_stage
 
-    def base(
+    def run(
         config: Annotated[TrainConfig, tyro.conf.arg(name="")], init: Path | None = None, device: Device = "auto"
     ) -> None:
         """
@@ -244,9 +248,9 @@ def train(arguments: list[str]) -> None:
         from mpkit.config import preset
 
         preset(config.preset)  # say so before the run has a folder
-        train_base(config, init=init, device=str(choose_device(device)))
+        train_stage(config, stage, init, str(choose_device(device)))
 
-    tyro.cli(base, prog="mpkit train base", description=description, args=arguments[1:])
+    tyro.cli(run, prog=f"mpkit train {stage}", description=description, args=arguments[1:])
 
 
 @contextlib.contextmanager

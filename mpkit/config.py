@@ -177,7 +177,7 @@ PRESETS = {
         render_widths=(24, 16),
     ),
     "tiny": ModelConfig(),
-    # the same network sees half the picture: half the volume's side, so W starts at the same 4 x 4 and doubles once less
+    # the same network at half the picture: half the volume's side, so W starts at the same 4 x 4, doubles once less
     "base256": dataclasses.replace(
         PAPER, preset="base256", image_size=256, volume_size=32,
         warp_scales=((2, 2, 2), (2, 2, 2), (1, 2, 2), (1, 1, 1)),

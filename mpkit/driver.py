@@ -21,7 +21,7 @@ STILL_FRAMES = 25  # a still drives one second
 
 
 class Driver:
-    """Iterates over (picture or None, MotionFrame or None). Attributes: `rate`, `frame_count` (int or None), `has_audio`.
+    """Iterates over (picture or None, MotionFrame or None). Attributes: `rate`, `frame_count` (or None), `has_audio`.
 
     The crop of a clip is that of its first face, so that it never jitters.
     """

@@ -25,7 +25,7 @@ def signals(face: Face | None) -> np.ndarray:
 
 
 def signals_of(rotation: Tensor, actions: np.ndarray, gaze: np.ndarray) -> np.ndarray:
-    """SIGNALS from rotation (3, 3) or (1, 3, 3), actions (52,) and gaze (2,). Blink and smile are means of both sides."""
+    """SIGNALS from rotation (3, 3) or (1, 3, 3), actions (52,), gaze (2,). Blink and smile are means of both sides."""
 
     def mean(*names):
         return float(np.mean([actions[ACTIONS.index(name)] for name in names]))

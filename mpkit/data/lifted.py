@@ -100,7 +100,7 @@ def _bend(landmarks: np.ndarray, wanted: np.ndarray, points: np.ndarray) -> np.n
 
 
 def _sheet(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sheet in canonical coordinates, (cells, 3), and how far each point follows the head: hair does, shoulders do not."""
+    """The sheet in canonical coordinates, (cells, 3), and how far each point follows the head: hair, not shoulders."""
     axis = np.linspace(-SHEET_REACH, SHEET_REACH, SHEET + 1)
     x, y = np.meshgrid(axis, axis)
     view = np.stack([x, y, np.full_like(x, SHEET_DEPTH)], -1).reshape(-1, 3)

@@ -130,7 +130,7 @@ def _collate(samples: list[dict]) -> Frames:
 
 
 def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarray:
-    """The point of a mesh `vertices` (N, 3) that each pixel of a frame shows, (h, h, 3); `missing` where it shows none."""
+    """The point of `vertices` (N, 3) that each pixel of a frame shows, (h, h, 3); `missing` where it shows none."""
     valid = sample["triangle"] >= 0
     corners = sample["faces"][sample["triangle"][valid]]  # (P, 3) vertex numbers
     first, second = sample["barycentric"][valid].astype(np.float32).T[..., None]

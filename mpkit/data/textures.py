@@ -65,7 +65,7 @@ def paint_skin(colour, x, y, z, lid, look, features):
     side = abs(x)
     front = smooth(0.25, -0.1, z)
     eye_x, eye_y = features.eye[0], features.eye[1]
-    tip_y, base_y, nose_width = features.nose[0], features.nose[1], features.nose[2]
+    tip_y, base_y = features.nose[0], features.nose[1]
     # cloth on the body
     collar = features.crown[2] + look.neckline + look.plunge * math.exp(-((x / 0.22) ** 2)) * front
     if y > collar:

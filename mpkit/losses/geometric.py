@@ -47,7 +47,7 @@ def flow_loss(flow: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
 
 
 def mask_loss(mask: Tensor, shown: Tensor) -> Tensor:
-    """Mean of 1 - m, the share that is painted over, where the source shows the point. m (B, 1, S, S), shown (B, h, h)."""
+    """Mean of 1 - m, the share painted over, where the source shows the point. m (B, 1, S, S), shown (B, h, h)."""
     mask = torch.nn.functional.adaptive_avg_pool2d(mask, shown.shape[-2:])[:, 0]
     return _masked_mean(1 - mask, shown)
 

@@ -1,4 +1,4 @@
-"""The base stage's objective: the sum of Eq. 4 as far as stage 1 uses it, plus the supervision only synthetic data allow.
+"""The base stage's objective: Eq. 4 as far as stage 1 uses it, plus the supervision that only synthetic data allow.
 
 z is teacher-forced: it comes from the numbers (`model.actions`), which say exactly what the face does, while W and G_2D
 learn to show it; E_mtn learns beside them to read the same z, and the pose, from pixels.

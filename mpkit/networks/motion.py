@@ -26,7 +26,7 @@ class HeadMotion(NamedTuple):
 
 
 class MotionEncoder(nn.Module):
-    """x (B, 3, S, S) in [0, 1] -> HeadMotion. Two separate ResNets, one for the pose and one for z (paper, section 3.1).
+    """x (B, 3, S, S) in [0, 1] -> HeadMotion. Two separate ResNets, one for the pose, one for z (paper, section 3.1).
 
     Both look at the face alone: a window of the head crop, `config.motion_window` = (x, y, half side).
     """

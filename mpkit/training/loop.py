@@ -31,7 +31,6 @@ class TrainConfig:
 
     data: tuple[str, ...]  # shard folders, each optionally "FOLDER:WEIGHT"
     run: str  # folder of the run: state, weights, stats.jsonl, grids
-    stage: str = "base"  # warps: both W alone, from labels; base: everything
     preset: str = "tiny"
     steps: int = 10_000
     batch_size: int = 4  # people in a batch
@@ -70,7 +69,7 @@ def update_ema(ema: nn.Module, model: nn.Module, decay: float, step: int) -> Non
 
 
 def clip_gradients(model: BaseModel, limit: float) -> torch.Tensor:
-    """Clips E_mtn apart from all the rest: they share no gradient, and E_mtn's first ones are a hundred times larger."""
+    """Clips E_mtn apart from the rest: they share no gradient, and E_mtn's first ones are a hundred times larger."""
     reader = list(model.motion.parameters()) + list(model.read_actions.parameters())
     apart = {id(parameter) for parameter in reader}
     nn.utils.clip_grad_norm_(reader, limit)
@@ -95,24 +94,27 @@ def named_tensors(batch, name: str = "batch"):
             yield from named_tensors(value, f"{name}.{field}")
 
 
-def train(config: TrainConfig, init: str | None = None, device: str = "cpu", progress: bool = True) -> BaseModel:
-    """Trains from the run's last state, or `init` weights, or scratch, to `config.steps`. Returns the EMA model."""
+def train(
+    config: TrainConfig, stage: str = "base", init: str | None = None, device: str = "cpu", progress: bool = True
+) -> BaseModel:
+    """Trains one of STAGES from the run's last state, or `init` weights, or scratch, to `config.steps`. Returns the EMA
+    model. Raises MediaError where the data are not there, WeightsError for `init`."""
+    pairs = PairSet(shard_weights(config.data), config.batch_size, config.drivers, config.seed)
     run = Path(config.run)
     run.mkdir(parents=True, exist_ok=True)
-    write_json(run / "config.json", dataclasses.asdict(config))
+    write_json(run / "config.json", dataclasses.asdict(config) | {"stage": stage, "init": init and str(init)})
     torch.manual_seed(config.seed)
     model = BaseModel(model_preset(config.preset)).to(device)
     if init:
         model.load_state_dict(load_weights(init, config.preset).state_dict())
     ema = copy.deepcopy(model).requires_grad_(False)
-    objective = STAGES[config.stage](config.weights).to(device)
+    objective = STAGES[stage](config.weights).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), config.learning_rate, config.betas, weight_decay=config.weight_decay
     )
     state = run / "state.safetensors"
     first = load_run(state, model, ema, optimizer) if state.exists() else 0
 
-    pairs = PairSet(shard_weights(config.data), config.batch_size, config.drivers, config.seed)
     steps = range(first, config.steps)
     apart = torch.Generator()  # else starting the loader would draw from the run's own random numbers
     loader = DataLoader(pairs, batch_size=None, sampler=steps, num_workers=config.workers, generator=apart)
@@ -150,9 +152,3 @@ def train(config: TrainConfig, init: str | None = None, device: str = "cpu", pro
             save_run(state, model, ema, optimizer, done)
             save_weights(run / "weights.safetensors", ema, steps=str(done))
     return ema.eval()
-
-
-if __name__ == "__main__":
-    import tyro
-
-    tyro.cli(train)

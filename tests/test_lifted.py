@@ -1,0 +1,65 @@
+"""Lifted stills: the picture itself comes back at its own pose, labels and pictures agree, bad pictures are skipped."""
+
+import cv2
+import numpy as np
+import pytest
+
+from mpkit.assets import EXAMPLES
+from mpkit.data.lifted import HIDDEN_BEHIND, lift_person, mesh, write_lifted
+from mpkit.data.shards import HeadShards
+from mpkit.faces.crop import Crop, cut
+from mpkit.faces.matte import Matte
+from mpkit.faces.tracker import make_tracker
+from mpkit.media import read_image, write_png
+
+PICTURE, SIZE = EXAMPLES / "eileen_collins.jpg", 128
+
+
+@pytest.fixture(scope="module")
+def person():
+    with make_tracker() as tracker, Matte() as matte:
+        return lift_person(PICTURE, 3, SIZE, seed=5, tracker=tracker, matte=matte)
+
+
+def test_the_first_frame_is_the_picture(person):
+    with make_tracker() as tracker:
+        image = read_image(PICTURE)
+        wanted = cut(image, Crop.of(tracker.detect(image)[0]), SIZE).astype(float)
+    inside = person["images"][0, ..., 3] > 250
+    difference = np.abs(person["images"][0, ..., :3].astype(float) - wanted).mean(-1)
+    assert inside.mean() > 0.3 and np.median(difference[inside]) < 4
+
+
+def test_head_vertices_obey_the_pose(person):
+    """view = s R canonical + t, wherever nothing but the pose moves the head: on the sheet above the chin."""
+    sheet = person["neutral"][-(49 * 49) :]
+    for rotation, translation, scale, view in zip(
+        *(person[k] for k in ("rotation", "translation", "scale", "vertices"))
+    ):
+        posed = scale * sheet @ rotation.T + translation
+        top = sheet @ person["rotation"][0].T
+        head = top[:, 1] < 0.4
+        assert np.abs(posed - view[-(49 * 49) :])[head].max() < 2e-3
+
+
+def test_true_flow_leads_to_the_same_colours(person):
+    """Where both frames show a point, the first frame's colour there is the second's."""
+    faces, _ = mesh()
+    source, driver = (person["images"][k].astype(np.float32) for k in (0, 1))
+    triangle, weights = person["triangle"][1], person["barycentric"][1].astype(np.float32)
+    seen = triangle >= 0
+    u, v = weights[seen].T[..., None]
+    a, b, c = (person["vertices"][0][faces[triangle[seen], k]].astype(np.float32) for k in range(3))
+    there = u * a + v * b + (1 - u - v) * c
+    pixel = ((there[:, :2] + 1) * SIZE / 2 - 0.5).astype(np.float32)
+    colour = cv2.remap(source, pixel[:, None, 0], pixel[:, None, 1], cv2.INTER_LINEAR)[:, 0, :3]
+    here = cv2.resize(driver, (SIZE // 2, SIZE // 2), interpolation=cv2.INTER_AREA)[seen][:, :3]
+    assert np.median(np.abs(colour - here).mean(-1)) < 8 and HIDDEN_BEHIND > 0
+
+
+def test_shards_hold_the_people_and_skip_what_has_no_face(tmp_path, capsys):
+    write_png(tmp_path / "noise.png", np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8))
+    write_lifted([tmp_path / "noise.png", PICTURE], tmp_path / "shards", frames=2, size=64)
+    shards = HeadShards(tmp_path / "shards")
+    assert len(shards) == 1 and shards.sample(0, 1)["images"].shape == (64, 64, 4)
+    assert "noise.png" in capsys.readouterr().out

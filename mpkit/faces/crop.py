@@ -4,6 +4,7 @@ Pixels are measured from the picture's outer edge (see tracker.py); the crop's o
 mpkit.geometry, [-1, 1] over the square. Crops are upright: the lean of the head stays in its pose.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -75,14 +76,14 @@ def paste(
     size = len(picture)
     step = size / (2 * crop.radius)  # crop pixels per picture pixel
     place = (step, (x0 - crop.x + crop.radius) * step, (y0 - crop.y + crop.radius) * step, (x1 - x0, y1 - y0))
-    colour = _resample(picture, *place, cv2.BORDER_REPLICATE).astype(np.float32)
-    weight = _resample(np.float32(alpha) * _feathered(size, feather), *place, cv2.BORDER_CONSTANT)
-    weight = weight.clip(0, 1)[..., None]
-    below = canvas[y0:y1, x0:x1].astype(np.float32)
-    result[y0:y1, x0:x1] = (below + weight * (colour - below)).round().clip(0, 255).astype(np.uint8)
+    colour = _resample(picture, *place, cv2.BORDER_REPLICATE)
+    weight = _resample(np.float32(alpha) * _feathered(size, feather), *place, cv2.BORDER_CONSTANT).clip(0, 1)
+    below = np.ascontiguousarray(canvas[y0:y1, x0:x1])
+    result[y0:y1, x0:x1] = cv2.blendLinear(colour, below, weight, 1 - weight)
     return result
 
 
+@functools.lru_cache(maxsize=4)
 def _feathered(size: int, feather: float) -> np.ndarray:
     """(size, size) float32: 1 inside, smoothly to 0 at the border."""
     centres = (np.arange(size, dtype=np.float32) * 2 + 1) / size - 1

@@ -108,8 +108,8 @@ class Animator:
         else:
             detail = type(rendering.detail)(*(layer.float() for layer in rendering.detail))
             image, alpha = render_at(portrait.picture, detail, portrait.size).split([3, 1], dim=1)
-        image = (image + (1 - alpha) * portrait.background).clamp(0, 1)
-        return (image[0].movedim(0, -1) * 255).round().byte().cpu().numpy()
+        image = torch.addcmul(image, 1 - alpha, portrait.background).mul_(255).round_().clamp_(0, 255)
+        return image[0].byte().cpu().movedim(0, -1).contiguous().numpy()
 
     def animate(
         self,
@@ -155,7 +155,7 @@ class Animator:
             if motion is not before:  # a held motion is a held picture
                 before, picture = motion, self.frame(portrait, motion)
                 if options.paste_back:
-                    picture = paste(portrait.image, picture, np.ones(picture.shape[:2], np.float32), portrait.crop)
+                    picture = paste(portrait.image, picture, portrait.crop)
             yield beside(still, seen, picture) if options.side_by_side else picture
 
     def _head_motion(self, motion: MotionFrame) -> HeadMotion:

@@ -167,7 +167,7 @@ def time_frames(animator: Animator, source: Path, driver: Path, size: int) -> di
             watch.mark(PIXEL_ROUTE)
             frame = animator.frame(portrait, motion)
             watch.mark("detail render, composite")
-            frame = paste(portrait.image, frame, np.ones(frame.shape[:2], np.float32), portrait.crop)
+            frame = paste(portrait.image, frame, portrait.crop)
             watch.mark("paste")
             writer.write(frame)
             watch.mark("encode")

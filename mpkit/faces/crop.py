@@ -59,13 +59,11 @@ def cut(image: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     return _resample(image, step, crop.x - crop.radius, crop.y - crop.radius, (size, size), cv2.BORDER_REPLICATE)
 
 
-def paste(
-    canvas: np.ndarray, picture: np.ndarray, alpha: np.ndarray, crop: Crop, feather: float = FEATHER
-) -> np.ndarray:
+def paste(canvas: np.ndarray, picture: np.ndarray, crop: Crop, feather: float = FEATHER) -> np.ndarray:
     """The inverse of `cut`: lays a crop back over the picture it was cut from, and returns that as a new picture.
 
-    canvas (H, W, 3) uint8; picture (N, N, 3) uint8; alpha (N, N) float in [0, 1], how much of the picture is seen;
-    it is faded to 0 towards the crop's border over `feather` half sides, so that no seam shows.
+    canvas (H, W, 3) uint8; picture (N, N, 3) uint8, which fades out towards the crop's border over `feather` half
+    sides, so that no seam shows.
     """
     height, width = canvas.shape[:2]
     x0, y0 = max(0, math.floor(crop.x - crop.radius)), max(0, math.floor(crop.y - crop.radius))
@@ -77,13 +75,18 @@ def paste(
     step = size / (2 * crop.radius)  # crop pixels per picture pixel
     place = (step, (x0 - crop.x + crop.radius) * step, (y0 - crop.y + crop.radius) * step, (x1 - x0, y1 - y0))
     colour = _resample(picture, *place, cv2.BORDER_REPLICATE)
-    weight = _resample(np.float32(alpha) * _feathered(size, feather), *place, cv2.BORDER_CONSTANT).clip(0, 1)
-    below = np.ascontiguousarray(canvas[y0:y1, x0:x1])
-    result[y0:y1, x0:x1] = cv2.blendLinear(colour, below, weight, 1 - weight)
+    above, below = _fade(size, feather, *place)
+    result[y0:y1, x0:x1] = cv2.blendLinear(colour, np.ascontiguousarray(canvas[y0:y1, x0:x1]), above, below)
     return result
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=2)
+def _fade(size: int, feather: float, *place) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of a pasted crop and of what lies below it; the same for all frames of a clip."""
+    above = _resample(_feathered(size, feather), *place, cv2.BORDER_CONSTANT).clip(0, 1)
+    return above, 1 - above
+
+
 def _feathered(size: int, feather: float) -> np.ndarray:
     """(size, size) float32: 1 inside, smoothly to 0 at the border."""
     centres = (np.arange(size, dtype=np.float32) * 2 + 1) / size - 1

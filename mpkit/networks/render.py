@@ -110,4 +110,4 @@ def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:
         F.interpolate(layer, size=(size, size), mode="bilinear", align_corners=False)
         for layer in (detail.mask, detail.colour)
     )
-    return mask * sample_picture(picture, detail.flow, size) + (1 - mask) * colour
+    return torch.lerp(colour, sample_picture(picture, detail.flow, size), mask)  # one pass over the megapixels

@@ -14,7 +14,7 @@ from mpkit.faces.tracker import make_tracker, select_face
 from mpkit.media import is_still, read_image
 from mpkit.motion import Motion, is_motion_file
 from mpkit.transfer import MotionFrame
-from mpkit.video import MAX_RATE, VideoReader
+from mpkit.video import MAX_RATE, MIN_RATE, VideoReader
 
 STILL_RATE = Fraction(25)
 STILL_FRAMES = 25  # a still drives one second
@@ -123,8 +123,8 @@ def open_driver(
         raise MediaError(f"start must be 0 or more seconds, got {start:g}")
     if max_frames is not None and max_frames < 1:
         raise MediaError(f"max_frames must be 1 or more, got {max_frames}")
-    if fps is not None and not 0 < fps <= MAX_RATE:
-        raise MediaError(f"fps must be above 0 and at most {MAX_RATE}, got {fps:g}")
+    if fps is not None and not MIN_RATE <= fps <= MAX_RATE:
+        raise MediaError(f"fps must be from {float(MIN_RATE)} to {MAX_RATE}, got {fps:g}")
     if is_motion_file(path):
         return FileDriver(path, start, max_frames, fps)
     if is_still(path):

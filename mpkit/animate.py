@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mpkit.ahead import ahead
 from mpkit.assets import DEFAULT_WEIGHTS
 from mpkit.driver import Driver, open_driver
 from mpkit.errors import DeviceError, MediaError, NoFaceError
@@ -85,6 +86,8 @@ class Animator:
             found = select_face(tracker.detect(image), face)
         crop = Crop.of(found)
         side = crop_side(size, crop, self.model.config.image_size)
+        if side == round(2 * crop.radius):
+            crop = crop.snapped(side)
         pixels = cut(image, crop, side)
         self._matte = self._matte or Matte()
         alpha = self._matte.in_crop(image, crop, side)
@@ -128,10 +131,13 @@ class Animator:
             portrait = self.portrait(read_image(source), options.face, options.size)
         except NoFaceError as error:
             raise NoFaceError(f"{source}: {error}") from None
-        with open_driver(driver, self.tracker, options.start, options.max_frames, options.fps) as clip:
+        with contextlib.ExitStack() as stack:
+            clip = stack.enter_context(
+                open_driver(driver, self.tracker, options.start, options.max_frames, options.fps)
+            )
             result = Result(output, rate=clip.rate)
             sound = Path(driver) if options.audio and clip.has_audio else None
-            frames = self._frames(portrait, clip, options, result)
+            frames = stack.enter_context(contextlib.closing(self._frames(portrait, clip, options, result)))
             first = next(frames)
             size = first.shape[1], first.shape[0]
             with VideoWriter(output, clip.rate, size, sound, options.start, {"comment": NOTE}) as writer:
@@ -147,16 +153,26 @@ class Animator:
         kind = options.motion if clip.moves else "absolute"
         transfer = Transfer(portrait.motion, kind, options.scale_translation)
         still = portrait.image if options.paste_back else cut(portrait.image, portrait.crop, portrait.size)
+        driven = self._driven(portrait, ahead(with_reference(clip, transfer, float(clip.rate))))
         before = picture = None
-        for seen, motion, found in with_reference(clip, transfer, float(clip.rate)):
-            result.without_face += not found
-            if not found and result.without_face == 1:
-                warnings.warn("some driver frames show no face: they hold the last motion", stacklevel=2)
-            if motion is not before:  # a held motion is a held picture
-                before, picture = motion, self.frame(portrait, motion)
-                if options.paste_back:
-                    picture = paste(portrait.image, picture, portrait.crop)
-            yield beside(still, seen, picture) if options.side_by_side else picture
+        with contextlib.closing(ahead(driven)) as stream:
+            for seen, animated, found in stream:
+                result.without_face += not found
+                if not found and result.without_face == 1:
+                    warnings.warn("some driver frames show no face: they hold the last motion", stacklevel=2)
+                if animated is not before:  # a held motion is a held picture
+                    before = animated
+                    picture = paste(portrait.image, animated, portrait.crop) if options.paste_back else animated
+                yield beside(still, seen, picture) if options.side_by_side else picture
+
+    def _driven(self, portrait: Portrait, motions: Iterator) -> Iterator[tuple[np.ndarray | None, np.ndarray, bool]]:
+        """(driver's picture, its motion, found) -> (driver's picture, the animated crop, found)."""
+        before = animated = None
+        with contextlib.closing(motions):
+            for seen, motion, found in motions:
+                if motion is not before:
+                    before, animated = motion, self.frame(portrait, motion)
+                yield seen, animated, found
 
     def _head_motion(self, motion: MotionFrame) -> HeadMotion:
         return HeadMotion(motion.pose.to(self.device), self.model.actions(motion.numbers.to(self.device)))

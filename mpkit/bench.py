@@ -190,8 +190,11 @@ def renderer_gflop(config: ModelConfig) -> float:
     with torch.device("meta"):
         inputs = [torch.empty(1, channels, depth, side, side)]
         if config.detail:
-            inputs += [torch.empty(1, depth, side, side, 3), torch.empty(1, 4, picture, picture)]
-            inputs += [torch.empty(1, config.latent_size)]
+            inputs += [
+                lambda seen: (seen, seen[None, ..., 0]),
+                torch.empty(1, 4, picture, picture),
+                torch.empty(1, config.latent_size),
+            ]
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             Renderer(config)(*inputs)
     return counter.get_total_flops() / 1e9

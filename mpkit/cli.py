@@ -42,7 +42,8 @@ def _command(kind: type, name: str) -> Callable[[list[str]], None]:
     return run
 
 
-_KINDS = (commands.Animate, commands.Track, commands.Info, commands.Evaluate, commands.Bench, commands.Heads)
+_KINDS = (commands.Animate, commands.Track, commands.Info, commands.Evaluate, commands.Bench, commands.Heads,
+          commands.Prepare, commands.Plot, commands.Ablate)  # fmt: skip
 COMMANDS = {kind.__name__.lower(): _command(kind, kind.__name__.lower()) for kind in _KINDS} | {"train": commands.train}
 
 

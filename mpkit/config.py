@@ -55,6 +55,9 @@ class ModelConfig(_JsonConfig):
     warp_scales: tuple[tuple[int, int, int], ...] = ((2, 2, 2), (2, 2, 2), (1, 2, 2))  # upsampling after each
     pose_conditioning: bool = True  # ours: W also sees R, t, s, so that shoulders can stay while the head turns
     warp_basis: bool = True  # ours: W adds a linear mix of learned offset fields, see networks/warp.py
+    face_size: int = 80  # ours: side of the fine offset fields over the face, for the detail path; 0 = none
+    face_window: tuple[float, float, float] = (0.0, 0.1, 0.7)  # where they lie in the canonical frame: x, y, half side
+    face_extra: int = 32  # of them beyond latent_size, mixed by a small network instead of linearly
     volume_widths: tuple[int, ...] = (16, 32, 48)  # G_3D, from fine to coarse
     volume_scales: tuple[tuple[int, int, int], ...] = ((1, 2, 2), (2, 2, 2))  # its downsampling, mirrored upwards
     render_width: int = 96  # channels of G_2D at the volume's resolution
@@ -134,6 +137,30 @@ class DiscriminatorConfig(_JsonConfig):
     spectral_normalization: bool = True
 
 
+@dataclass(frozen=True)
+class GazeConfig(_JsonConfig):
+    """The gaze network whose features are a loss."""
+
+    preset: str = "tiny"
+    eye_size: int = 48  # side of an eye crop in pixels
+    widths: tuple[int, ...] = (24, 48, 64)  # channels of its stages, each half as large as the one before
+    features: int = 128  # length of an eye's vector (the paper's: 256)
+    keypoint_features: int = 32  # length of the keypoints' vector (the paper's: 64)
+    normalization_groups: int = 8
+
+
+@dataclass(frozen=True)
+class IdentityConfig(_JsonConfig):
+    """The identity network, which stands in for VGGFace where that cannot be had."""
+
+    preset: str = "tiny"
+    face_size: int = 96  # side of the face window in pixels
+    face_window: tuple[float, float, float] = (0.0, 0.04, 0.6)  # part of the head crop it sees: x, y, half side
+    widths: tuple[int, ...] = (32, 64, 96, 128)  # channels of its stages
+    features: int = 96  # length of the identity vector
+    normalization_groups: int = 8
+
+
 PAPER = ModelConfig(
     preset="base512",
     image_size=512,
@@ -158,6 +185,7 @@ PAPER = ModelConfig(
     warp_scales=((2, 2, 2), (2, 2, 2), (1, 2, 2), (1, 2, 2)),
     pose_conditioning=False,
     warp_basis=False,
+    face_size=0,
     volume_widths=(192, 384, 512),
     volume_scales=((1, 2, 2), (2, 2, 2)),
     render_width=512,
@@ -174,7 +202,7 @@ PRESETS = {
         appearance_widths=(32,), vector_widths=(16, 24), vector_blocks=(1, 1), latent_size=32, motion_size=32,
         motion_widths=(16, 24), motion_blocks=(1, 1), warp_start=(2, 4), warp_width=32, warp_widths=(24, 16),
         warp_scales=((2, 2, 2), (2, 2, 2)), volume_widths=(8, 16, 16), render_width=32, render_blocks=1,
-        render_widths=(24, 16),
+        render_widths=(24, 16), face_size=24, face_extra=8,
     ),
     "tiny": ModelConfig(),
     # the same network at half the picture: half the volume's side, so W starts at the same 4 x 4, doubles once less
@@ -218,6 +246,14 @@ DISCRIMINATORS = {
     "tiny": DiscriminatorConfig(preset="tiny", scales=3, widths=(24, 48, 96, 96), normalization_groups=8),
     "base256": DiscriminatorConfig(preset="base256"),
     "base512": DiscriminatorConfig(),
+}
+
+
+GAZE = {name: GazeConfig(preset=name) for name in PRESETS} | {
+    "nano": GazeConfig(preset="nano", eye_size=16, widths=(16, 24), features=32, keypoint_features=16)
+}
+IDENTITY = {name: IdentityConfig(preset=name) for name in PRESETS} | {
+    "nano": IdentityConfig(preset="nano", face_size=32, widths=(16, 24), features=32)
 }
 
 

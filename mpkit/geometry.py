@@ -122,12 +122,14 @@ def sample(values: Tensor, grid: Tensor, padding: str = "zeros") -> Tensor:
     return F.grid_sample(values.to(grid.dtype), grid, mode="bilinear", padding_mode=padding, align_corners=False)
 
 
-def sample_grid(grid: Tensor, at: Tensor) -> Tensor:
-    """Composition of warps: the grid `grid` read at the points `at`, (B, D, H, W, 3). Sampling a volume by the result
-    equals sampling it by `grid` first and the outcome by `at`. Beyond the grid's outer cell centres its offset, not its
-    position, goes on unchanged, so that nothing is squeezed into the border."""
-    offset = grid - identity_grid(*grid.shape[1:4], device=grid.device, dtype=grid.dtype)
-    return at + sample(offset.movedim(-1, 1), at, padding="border").movedim(1, -1)
+def window(image: Tensor, place: tuple[float, float, float], size: int) -> Tensor:
+    """A square part of pictures (B, C, S, S), `place` = (x, y, half side): (B, C, size, size), without aliasing."""
+    x, y, radius = place
+    axis = cell_centres(size, image.device, image.dtype) * radius
+    grid = torch.stack(torch.meshgrid(axis + x, axis + y, indexing="xy"), -1)
+    shrink = max(1, round(image.shape[-1] * radius / size))
+    image = F.avg_pool2d(image, shrink) if shrink > 1 else image
+    return sample(image, grid.expand(len(image), -1, -1, -1), padding="border")
 
 
 def identity_flow(height: int, width: int, device=None, dtype=torch.float32) -> Tensor:

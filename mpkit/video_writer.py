@@ -18,7 +18,7 @@ from mpkit.video import MAX_DENOMINATOR, MAX_RATE, MIN_RATE, SECOND, reason
 
 # crf: constant quality, lower is better. These look like the frames that went in.
 _VIDEO_CODECS = {
-    ".mp4": ("libx264", {"crf": "17", "preset": "medium"}),
+    ".mp4": ("libx264", {"crf": "17", "preset": "veryfast"}),
     ".webm": ("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}),
 }
 _BT709 = 1  # FFmpeg's number for it, in all three of matrix, primaries and transfer

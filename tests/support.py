@@ -24,7 +24,8 @@ from mpkit.networks.blocks import ResBlock
 NANO = preset("nano")
 PAPER_NANO = dataclasses.replace(
     NANO, stem_downscale=1, appearance_widths=(16, 24), vector_downscale=1, vector_bottleneck=True, motion_pool=0,
-    motion_blocks=(2, 2), pose_conditioning=False, detail=False, render_widths=(24, 16), weight_standardization=True,
+    motion_blocks=(2, 2), pose_conditioning=False, detail=False, face_size=0, render_widths=(24, 16),
+    weight_standardization=True,
 )  # fmt: skip
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 

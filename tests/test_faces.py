@@ -118,6 +118,27 @@ def test_cut_then_paste_returns_the_picture(size, radius):
     assert psnr(back, picture) > 40
 
 
+def test_a_snapped_crop_has_the_pictures_own_pixels():
+    image = np.random.default_rng(0).integers(0, 255, (90, 80, 3), dtype=np.uint8)
+    crop = Crop(40.3, 45.8, 20.2).snapped(40)
+    assert crop == Crop(40, 46, 20)
+    assert np.array_equal(cut(image, crop, 40), image[26:66, 20:60])
+    assert np.array_equal(paste(image, cut(image, crop, 40), crop), image)
+    odd = Crop(40.3, 45.8, 20.4).snapped(41)
+    assert np.array_equal(cut(image, odd, 41), image[25:66, 20:61])
+
+
+@pytest.mark.parametrize("crop", [Crop(40, 46, 20), Crop(40.3, 45.8, 20.2), Crop(10, 80, 20), Crop(40, 45, 60)])
+def test_paste_blends_by_the_feathered_weight(crop):
+    """Quick where the crop covers all; the same as one blend of everything."""
+    black, white = np.zeros((90, 80, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8)
+    pasted = paste(black, white, crop).astype(int)
+    y, x = np.mgrid[:90, :80] + 0.5
+    edge = np.maximum(np.abs(x - crop.x), np.abs(y - crop.y)) / crop.radius
+    assert (pasted[edge < 0.9] == 255).all() and (pasted[edge > 1.02] == 0).all()
+    assert (np.abs(np.diff(pasted, axis=1)) < 200).all()
+
+
 def test_paste_changes_nothing_outside_the_crop():
     picture, crop = smooth_picture(), Crop(160, 120, 50)
     other = np.zeros((64, 64, 3), np.uint8)

@@ -18,7 +18,6 @@ from mpkit.geometry import (
     rigid_grid,
     rotation_from_angles,
     sample,
-    sample_grid,
 )
 
 NOSE = tensor([[0.0, 0.0, -1.0]])  # a frontal head looks at the camera, along -z
@@ -138,19 +137,7 @@ def test_composed_grid_equals_two_step_sampling():
     volume = identity_grid(8, 8, 8).movedim(-1, 1)
     a, b = rigid_grid(first, 8, 8, 8), rigid_grid(second, 8, 8, 8)
     two_steps = sample(sample(volume, a), b)
-    assert_close(sample(volume, sample_grid(a, at=b)), two_steps, atol=1e-5, rtol=0)
-
-
-def test_composition_is_associative():
-    a, b, c = (rigid_grid(random_pose(1)._replace(scale=tensor([0.4])), 6, 6, 6) for _ in range(3))
-    left = sample_grid(sample_grid(a, at=b), at=c)
-    right = sample_grid(a, at=sample_grid(b, at=c))
-    assert_close(left, right, atol=1e-5, rtol=0)
-
-
-def test_composition_with_the_identity_changes_nothing():
-    grid, identity = rigid_grid(random_pose(1), 4, 6, 8), identity_grid(4, 6, 8)
-    assert_close(sample_grid(grid, at=identity), grid, atol=1e-5, rtol=0)
+    assert_close(sample(volume, first.apply(b)), two_steps, atol=1e-5, rtol=0)
 
 
 # --- sampling --------------------------------------------------------------------------------------------------------

@@ -1,17 +1,22 @@
 """Each loss: right value on a case done by hand, and a gradient that reaches what it must and only that."""
 
+import math
+
 import pytest
 import torch
 
 from mpkit.config import preset
 from mpkit.data.pairs import Frames, Labels, Pairs, attention_map
 from mpkit.geometry import identity_flow, identity_grid, identity_pose, rotation_from_angles
+from mpkit.losses.adversarial import discriminator_loss, generator_loss, matching_loss
+from mpkit.losses.cycle import cycle_loss
 from mpkit.losses.expression import latent_loss, pose_loss
-from mpkit.losses.geometric import depth_loss, driver_warp_loss, flow_loss, smoothness_loss, source_warp_loss
-from mpkit.losses.objective import BaseObjective, BaseWeights
+from mpkit.losses.geometric import depth_loss, driver_warp_loss, flow_loss, mask_loss, smoothness_loss, source_warp_loss
+from mpkit.losses.objective import BaseObjective, BaseWeights, neighbours
 from mpkit.losses.perceptual import PerceptualLoss
 from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import BaseModel
+from mpkit.networks.discriminator import Judgement
 
 
 def labels_at(points: torch.Tensor) -> Labels:
@@ -94,6 +99,20 @@ def test_depth_loss_wants_the_visible_depth():
     assert depth_loss(weights, labels_at(view)).item() == pytest.approx(0.75, abs=1e-6)
 
 
+def test_mask_is_one_where_the_source_shows_and_zero_where_it_hides():
+    shown = torch.zeros(1, 4, 4, dtype=torch.bool)
+    shown[:, :2] = True
+    mask = torch.full((1, 1, 8, 8), 0.001)
+    mask[:, :, :4] = 0.999
+    labelled = torch.ones(1, 4, 4)
+    assert mask_loss(mask, shown, labelled).item() == pytest.approx(0.001, rel=0.01)
+    assert mask_loss(1 - mask, shown, labelled).item() == pytest.approx(math.log(1000), rel=0.01)
+    assert mask_loss(1 - mask, shown, 0 * labelled) == 0
+    flat = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
+    mask_loss(flat, shown, labelled).backward()
+    assert (flat.grad[..., :4, :] < 0).all() and (flat.grad[..., 4:, :] > 0).all()
+
+
 def test_smoothness_lets_affine_fields_be():
     delta = identity_grid(6, 6, 6).movedim(-1, 1) * 0.3 + 0.1
     assert smoothness_loss(delta).item() == pytest.approx(0, abs=1e-10)
@@ -135,6 +154,84 @@ def test_objective_reaches_every_network():
     )
     for name, child in model.named_children():
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in child.parameters()), name
+
+
+def judgements(*scores, requires_grad=False):
+    features = [torch.full((1, 2, 2, 2), float(score), requires_grad=requires_grad) for score in scores]
+    return [Judgement(feature.mean().view(1, 1, 1, 1), [feature]) for feature in features]
+
+
+def test_hinge_loss_by_hand():
+    real, fake = judgements(0.5, 2), judgements(-0.5, -3)
+    assert discriminator_loss(real, fake).item() == pytest.approx(((0.5 + 0.5) + (0 + 0)) / 2)
+    assert generator_loss(fake).item() == pytest.approx(1.75)
+
+
+def test_feature_matching_teaches_the_prediction_alone():
+    real, fake = judgements(1, 2, requires_grad=True), judgements(1, 5, requires_grad=True)
+    loss = matching_loss(real, fake)
+    loss.backward()
+    assert loss.item() == pytest.approx(1.5)
+    assert real[1].features[0].grad is None and fake[1].features[0].grad.sum() > 0
+
+
+def test_gan_gradients_go_where_they_must():
+    """The critic's into the critic alone, the generator's through it into the picture, which is not detached."""
+    torch.manual_seed(0)
+    model, pairs = BaseModel(preset("nano")), some_pairs()
+    objective = BaseObjective(BaseWeights(perceptual=0, adversarial=1.0, matching=1.0), "nano")
+    loss, terms, driven = objective(model, pairs)
+    (reached,) = torch.autograd.grad(terms["adversarial"], driven.rendering.image, retain_graph=True)
+    assert reached.abs().sum() > 0
+    loss.backward()
+    assert all(p.grad is None and p.requires_grad for p in objective.critic.parameters())
+    model.zero_grad()
+    objective.judge(pairs, driven).backward()
+    assert all(p.grad is None for p in model.parameters())
+    assert all(p.grad.abs().sum() > 0 for p in objective.critic.parameters())
+
+
+def test_the_critic_learns_to_tell():
+    torch.manual_seed(0)
+    objective = BaseObjective(BaseWeights(perceptual=0, adversarial=1.0), "nano")
+    model, pairs = BaseModel(preset("nano")), some_pairs()
+    with torch.no_grad():
+        driven = objective(model, pairs)[2]
+    optimizer = torch.optim.Adam(objective.critic.parameters(), 1e-3)
+    losses = []
+    for _ in range(30):
+        losses.append(objective.judge(pairs, driven))
+        optimizer.zero_grad(), losses[-1].backward(), optimizer.step()
+    assert losses[0] > 1.5 and losses[-1] < 0.5
+
+
+def test_cycle_loss_by_hand():
+    """Eq. 6-7: d = 5 (cos - 0.2). Predictions like the driver, orthogonal to the other: -log(e^4 / (e^4 + 2 e^-1))."""
+    one, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+    expected = -2 * math.log(math.exp(4) / (math.exp(4) + 2 * math.exp(-1)))
+    assert cycle_loss(one, one, one, other).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_cycle_loss_pulls_predictions_to_their_driver():
+    torch.manual_seed(0)
+    own, crossed, driver, other = (torch.randn(4, 8) for _ in range(4))
+    own.requires_grad_(), crossed.requires_grad_()
+    optimizer = torch.optim.SGD([own, crossed], 1.0)
+    for _ in range(50):
+        optimizer.zero_grad(), cycle_loss(own, crossed, driver, other).backward(), optimizer.step()
+    near, far = (torch.cosine_similarity(torch.cat([own, crossed]), z.repeat(2, 1)) for z in (driver, other))
+    assert (near > far + 0.3).all()
+
+
+def test_cycle_drives_other_people_and_reaches_generator_and_reader():
+    torch.manual_seed(0)
+    model, pairs = BaseModel(preset("nano")), some_pairs(3, 2)
+    torch.nn.init.normal_(model.motion.expression.head.weight)  # it starts at 0: nothing would pass
+    loss, terms, _ = BaseObjective(BaseWeights(perceptual=0, cycle=1.0), "nano")(model, pairs)
+    terms["cycle"].backward()
+    for part in (model.motion.expression, model.render, model.warp_driver, model.appearance, model.actions):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
+    assert neighbours(4) == [1, 0, 3, 2] and neighbours(3) == [1, 0, 0]
 
 
 def test_two_pairs_can_be_overfitted():

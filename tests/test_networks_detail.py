@@ -136,7 +136,8 @@ def test_report_counts_every_network(name):
     config = preset(name)
     volume = (config.volume_channels, config.volume_depth, config.volume_size, config.volume_size)
     assert rows["E_app"].output.startswith("x".join(map(str, volume)))
-    frame = sum(rows[symbol].gflop for symbol in ("E_mtn", "W_->d", "P + G_2D"))
+    parts = ("E_mtn", "W_->d", "P + G_2D", *(["(ours) face_->d"] if config.face_size else []))
+    frame = sum(rows[symbol].gflop for symbol in parts)
     assert rows["one driven frame"].gflop == pytest.approx(frame)
     student = next(row for symbol, row in rows.items() if symbol.startswith("G_DT"))
     assert student.gflop < rows["one driven frame"].gflop
@@ -151,15 +152,15 @@ def test_report_is_a_table_with_a_line_for_each_row():
 
 
 def test_report_counts_a_convolution_by_hand():
-    """E_mtn's two networks end in the same linear layers; the action encoder is three: 54-64-64-32 at nano."""
+    """The action encoder is three linear layers, 54-64-64-32 at nano, for the face and for the neutral one."""
     row = next(row for row in report("nano") if row.network == "action encoder")
     assert row.parameters == pytest.approx((54 * 64 + 64 + 64 * 64 + 64 + 64 * 32 + 32) / 1e6)
-    assert row.gflop == pytest.approx(2 * (54 * 64 + 64 * 64 + 64 * 32) / 1e9)
+    assert row.gflop == pytest.approx(2 * 2 * (54 * 64 + 64 * 64 + 64 * 32) / 1e9)
 
 
 def test_tiny_fits_two_cores():
     rows = report("tiny")
     frame = next(row for row in rows if row.network == "one driven frame")
-    base = {"E_app", "E_mtn", "(ours)", "W_s->", "W_->d", "G_3D", "P + G_2D"}
+    base = {"E_app", "E_mtn", "(ours)", "W_s->", "W_->d", "G_3D", "P + G_2D", "(ours) face_s->", "(ours) face_->d"}
     assert frame.gflop < 4
     assert 4 * sum(row.parameters for row in rows if row.symbol in base) < 40  # megabytes in single precision

@@ -240,10 +240,42 @@ def is_action_name(name):
 @pytest.mark.parametrize("config", [NANO, PAPER_NANO])
 def test_one_pass_reaches_every_parameter(config):
     """All but the action encoder and the linear read-out, which pixels do not pass through."""
+    torch.manual_seed(1)  # a pose that does not carry the head out of view
     model = stirred(BaseModel(config))
     driven = model(some_picture(config, 2), some_picture(config, 2))
     rest = unreached(model, random_loss(driven.rendering.image))
     assert set(rest) == {name for name, _ in model.named_parameters() if is_action_name(name)}
+
+
+def test_a_neutral_face_has_z_zero():
+    """Its constant belongs to e: what z says is what the face does."""
+    model = stirred(BaseModel(NANO))
+    z = model.actions(torch.cat([torch.zeros(1, 54), torch.rand(2, 54)]))
+    assert_close(z[0], torch.zeros(NANO.latent_size))
+    assert (z[1:].norm(dim=1) > 0.1).all()
+
+
+def test_fine_fields_add_to_both_warps_and_hide():
+    """A step in the source's field moves what is sampled; a logit in the driver's takes the mask away."""
+    torch.manual_seed(1)
+    model = without_expression(BaseModel(NANO)).eval()
+    picture, motion = some_picture(), some_motion()
+    avatar = model.source(picture, motion)
+    before = model.drive(avatar, motion).rendering.detail
+    face = torch.zeros(1, 3, 24, 24)
+    face[:, 0], face[:, 2] = 0.1, 20.0
+    offsets = avatar.offsets._replace(face=face[:, :2])
+    points = torch.tensor([[[[0.0, 0.1, 0.0], [0.95, 0.1, 0.0]]]])
+    moved = offsets.displace(points) - avatar.offsets.displace(points)
+    assert_close(moved[0, 0], torch.tensor([[0.1, 0, 0], [0, 0, 0]]))  # the window ends at 0.7
+    after = model.drive(avatar._replace(offsets=offsets), motion).rendering.detail
+    middle = slice(NANO.image_size // 2 - 4, NANO.image_size // 2 + 4)
+    shift = (after.flow - before.flow)[0, :, 14:18, 14:18]
+    assert_close(shift[0], torch.full((4, 4), 0.1), atol=1e-4, rtol=0)
+    model.face_driver.forward = lambda condition: face
+    hidden = model.drive(avatar, motion).rendering.detail
+    assert before.mask[..., middle, middle].min() > 0.3 and hidden.mask[..., middle, middle].max() < 1e-4
+    assert_close(hidden.mask[..., :4], before.mask[..., :4], atol=0.05, rtol=0)
 
 
 def test_actions_drive_and_are_read_back():

@@ -1,6 +1,9 @@
 """The loop: resume is bit-equal, weights survive a round trip, what is not weights is refused in one line."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,37 +12,11 @@ import torch
 from mpkit.config import preset
 from mpkit.data.pairs import PairSet
 from mpkit.errors import MpkitError, WeightsError
+from mpkit.losses.objective import STAGES, BaseWeights
 from mpkit.networks.base import BaseModel
-from mpkit.training.checkpoint import load_tensors, load_weights, save_weights
+from mpkit.networks.gaze import GazeNetwork
+from mpkit.training.checkpoint import load_network, load_tensors, load_weights, save_run, save_weights
 from mpkit.training.loop import TrainConfig, learning_rate, train
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    """Three people of four frames: moving noise on a mesh of two triangles."""
-    folder = tmp_path_factory.mktemp("shards") / "shard-00000"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    people, frames, size = 3, 4, 64
-    square = np.float32([(-0.8, -0.8, 0), (0.8, -0.8, 0), (-0.8, 0.8, 0), (0.8, 0.8, 0)])
-    fields = {
-        "images": rng.integers(0, 255, (people, frames, size, size, 4), dtype=np.uint8),
-        "triangle": rng.integers(-1, 2, (people, frames, size // 2, size // 2)).astype(np.int32),
-        "barycentric": np.full((people, frames, size // 2, size // 2, 2), 0.3, np.float16),
-        "vertices": np.tile(square, (people, frames, 1, 1)).astype(np.float16),
-        "neutral": np.tile(square, (people, 1, 1)),
-        "rotation": np.tile(np.eye(3, dtype=np.float32), (people, frames, 1, 1)),
-        "translation": np.zeros((people, frames, 3), np.float32),
-        "scale": np.ones((people, frames), np.float32),
-        "actions": rng.random((people, frames, 52), dtype=np.float32),
-        "gaze": rng.random((people, frames, 2), dtype=np.float32),
-        "numbers": rng.random((people, frames, 54), dtype=np.float32),
-        "found": np.ones((people, frames), bool),
-    }
-    for name, array in fields.items():
-        np.save(folder / f"{name}.npy", array)
-    np.save(folder.parent / "faces.npy", np.int32([(0, 1, 2), (1, 3, 2)]))
-    return folder.parent
 
 
 def config(shards, run, **changes):
@@ -62,8 +39,8 @@ def test_resume_is_bit_equal(shards, tmp_path):
 
         original = loop.save_run
 
-        def save_then_die(path, model, ema, optimizer, step):
-            original(path, model, ema, optimizer, step)
+        def save_then_die(*arguments):
+            original(*arguments)
             raise Killed
 
         patch.setattr(loop, "save_run", save_then_die)
@@ -76,6 +53,93 @@ def test_resume_is_bit_equal(shards, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "whole" / "stats.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6] and all(np.isfinite(line["loss"]) for line in lines)
     assert (tmp_path / "whole" / "grid-000003.png").exists()
+
+
+def test_resume_is_bit_equal_with_every_loss(shards, tmp_path):
+    """Critic and its optimizer too."""
+    every = BaseWeights(adversarial=0.1, matching=1.0, cycle=0.1)
+    changes = {"steps": 4, "save_every": 2, "weights": every}
+
+    class Killed(Exception):
+        pass
+
+    def save_then_die(*arguments):
+        save_run(*arguments)
+        raise Killed
+
+    train(config(shards, tmp_path / "whole", **changes), progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mpkit.training.loop.save_run", save_then_die)
+        with pytest.raises(Killed):
+            train(config(shards, tmp_path / "parts", **changes), progress=False)
+    train(config(shards, tmp_path / "parts", **changes), progress=False)
+    whole, parts = states(tmp_path / "whole"), states(tmp_path / "parts")
+    assert any(name.startswith("critic_optimizer.") for name in parts) and any(
+        "critic.scales" in name for name in parts
+    )
+    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
+
+
+def test_two_processes_are_one_with_the_whole_batch(shards, tmp_path):
+    weights = BaseWeights(adversarial=0.1, matching=1.0, cycle=0.1)
+    changes = {"batch_size": 4, "drivers": 1, "steps": 3, "log_every": 1, "weights": weights}
+    train(config(shards, tmp_path / "one", **changes), progress=False)
+    options = "--preset nano --batch-size 4 --drivers 1 --steps 3 --log-every 1 --warmup 2 --save-every 3".split()
+    options += "--weights.adversarial 0.1 --weights.matching 1 --weights.cycle 0.1".split()
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch += "--num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0 -m mpkit".split()
+    run = ["train", "base", "--data", str(shards), "--run", str(tmp_path / "two"), "--device", "cpu", *options]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(launch + run, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (
+        [json.loads(line) for line in (tmp_path / name / "stats.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    )
+    assert [line["step"] for line in two] == [1, 2, 3]
+    for a, b in zip(one, two):
+        assert b["loss"] == pytest.approx(a["loss"], abs=1e-4) and b["critic"] == pytest.approx(a["critic"], abs=1e-3)
+
+
+def test_batches_are_divided_among_processes(shards):
+    whole = PairSet({str(shards): 1.0}, 4)[5]
+    halves = [PairSet({str(shards): 1.0}, 4, part=part, parts=2)[5] for part in (0, 1)]
+    assert torch.equal(whole.driver.picture, torch.cat([half.driver.picture for half in halves]))
+    sources = torch.cat([half.motion_input[:2] for half in halves])
+    assert torch.equal(whole.motion_input[:4], sources)
+    with pytest.raises(MpkitError, match="a batch of 3 people cannot be divided among 2 processes"):
+        PairSet({str(shards): 1.0}, 3, parts=2)
+
+
+def test_held_out_people_are_watched(shards, tmp_path):
+    watched = config(shards, tmp_path, steps=4, save_every=2, validation=(str(shards),))
+    train(watched, "gaze", progress=False)
+    lines = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4] and all(line["degrees"] > 0 for line in lines)
+    assert load_network(tmp_path / "weights.safetensors", GazeNetwork).config.preset == "nano"
+
+
+@pytest.mark.parametrize("stage", ["warps", "motion", "identity"])
+def test_every_quick_stage_trains_what_it_is_for(shards, tmp_path, stage):
+    torch.manual_seed(0)
+    start = STAGES[stage].build("nano").state_dict()
+    network = train(config(shards, tmp_path, steps=3, ema=0.0), stage, progress=False)
+    moved = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(value, start[name])}
+    wanted = {
+        "warps": {"actions", "appearance", "warp_source", "warp_driver", "face_source", "face_driver"},
+        "motion": {"motion", "read_actions"},
+        "identity": {"stages", "head"},
+    }
+    assert moved == wanted[stage]
+
+
+def test_bf16_trains(shards, tmp_path):
+    """What CUDA would do in half precision, on the CPU; in a process of its own, as precision is set once in each."""
+    options = "--preset nano --batch-size 2 --steps 2 --log-every 1 --device cpu --precision bf16".split()
+    command = [sys.executable, "-m", "mpkit", "train", "base", "--data", str(shards), "--run", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert all(np.isfinite(json.loads(line)["loss"]) for line in (tmp_path / "stats.jsonl").read_text().splitlines())
 
 
 def test_batches_depend_on_seed_and_step_alone(shards):
@@ -95,7 +159,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_inputs(shards, tm
     monkeypatch.setattr("mpkit.losses.objective.multiscale_l1", lambda *_: torch.tensor(float("nan")))
     with pytest.raises(MpkitError, match="not finite at step 0"):
         train(config(shards, tmp_path / "nan"), progress=False)
-    tensors, _ = load_tensors(tmp_path / "nan" / "nan.safetensors")
+    tensors, _ = load_tensors(tmp_path / "nan" / "nan-0.safetensors")
     assert tensors["batch.driver.picture"].shape == (4, 4, 64, 64)
 
 

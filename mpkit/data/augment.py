@@ -1,11 +1,16 @@
-"""Augmentation of frames: flip and mild colour jitter on source and target alike, severe colour jitter for E_mtn."""
+"""Augmentation of frames, as the paper's: flip and mild colour jitter on source and target alike; for E_mtn alone a
+thin-plate spline that bends the shape of the face, so that it cannot tell who it is, and severe colour jitter."""
+
+import functools
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mpkit.faces.tracker import ACTIONS
-from mpkit.geometry import Pose
+from mpkit.geometry import Pose, cell_centres, identity_flow, sample
+
+KNOTS = 5  # of the thin-plate spline, along each side
 
 
 def _mirror_order() -> list[int]:
@@ -59,3 +64,35 @@ def recolour(picture: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     rgb, alpha = picture[:, :3], picture[:, 3:]
     rgb = torch.einsum("bij,bjhw->bihw", matrix, rgb) + offset[:, :, None, None] * (alpha if alpha.shape[1] else 1)
     return torch.cat([torch.minimum(rgb.clamp_min(0), alpha) if alpha.shape[1] else rgb.clamp(0, 1), alpha], dim=1)
+
+
+@functools.lru_cache(maxsize=4)
+def _spline_basis(size: int) -> Tensor:
+    """How far each pixel follows each knot: (size * size, KNOTS * KNOTS). A thin-plate spline is linear in its knots'
+    offsets, so for fixed knots it is one matrix; no row of it needs the offsets."""
+    axis = cell_centres(KNOTS, dtype=torch.float64)
+    knots = torch.cartesian_prod(axis, axis)
+    pixels = cell_centres(size, dtype=torch.float64)
+    pixels = torch.cartesian_prod(pixels, pixels)
+
+    def terms(points: Tensor) -> tuple[Tensor, Tensor]:
+        distance = torch.cdist(points, knots)
+        return distance.square() * distance.clamp_min(1e-9).log(), torch.cat([torch.ones(len(points), 1), points], 1)
+
+    (bend, affine), count = terms(knots), len(knots)
+    system = torch.cat([torch.cat([bend, affine], 1), torch.cat([affine.T, torch.zeros(3, 3)], 1)])
+    weights = torch.linalg.solve(system, torch.eye(count + 3, count, dtype=torch.float64))
+    return (torch.cat(terms(pixels), 1) @ weights).float()
+
+
+def random_bends(rng: np.random.Generator, strength: float, count: int) -> Tensor:
+    """Offsets of the knots of `count` thin-plate splines, about `strength` crop units each, (count, KNOTS^2, 2)."""
+    return torch.tensor(rng.normal(0, strength, (count, KNOTS**2, 2)), dtype=torch.float32)
+
+
+def bend_shape(picture: Tensor, bends: Tensor) -> Tensor:
+    """Pictures (B, C, S, S) under the thin-plate splines of `random_bends`. What a face does is still seen in them,
+    whose face it is hardly."""
+    size = picture.shape[-1]
+    moved = (_spline_basis(size) @ bends).view(-1, size, size, 2)
+    return sample(picture, identity_flow(size, size).movedim(1, -1) + moved, padding="border")

@@ -1,16 +1,11 @@
-"""Renders of synthetic people with exact labels: any number of them, and no picture of a real person.
+"""Renders of synthetic people with exact labels: any number of them, and no picture of a real person. `mpkit heads`."""
 
-python -m mpkit.data.heads --identities 64 --frames 8 --size 256 --output heads --preview sheet.png
-"""
-
-import argparse
 import functools
-from pathlib import Path
 
 import numpy as np
-import PIL.Image
 
 from mpkit.data import wear
+from mpkit.data.acting import sample_clip
 from mpkit.data.anatomy import Identity, landmarks_on, load_template, make_identity, move, sample_identity
 from mpkit.data.look import Features, Look, sample_look
 from mpkit.data.motion import Motion, gaze_of, sample_motion
@@ -18,6 +13,7 @@ from mpkit.data.painting import Style, finish, sample_style
 from mpkit.data.raster import rasterize, vertex_normals
 from mpkit.data.shading import ambient_occlusion, shade, shadow_map
 
+ACTING_SHARE = 0.5  # of people whose frames are a natural clip; the others take random poses
 COLLAR = 0.72  # y of the average head's canonical coordinates where clothes begin, more or less
 
 
@@ -76,7 +72,10 @@ def render_identity(seed: int, frames: int = 8, size: int = 256) -> dict[str, np
     rng = np.random.default_rng(seed)
     identity = sample_identity(rng)
     look, style = _sample_look(rng, identity), sample_style(rng)
-    motions = [sample_motion(rng, neutral=n == 0) for n in range(frames)]
+    if rng.random() < ACTING_SHARE:
+        motions = [sample_motion(rng, neutral=True), *sample_clip(rng, frames - 1)]
+    else:
+        motions = [sample_motion(rng, neutral=n == 0) for n in range(frames)]
     template = load_template()
     normals = vertex_normals(identity.neutral, template.faces)
     occlusion = ambient_occlusion(identity.neutral, normals, template.faces)
@@ -112,33 +111,3 @@ def _render(
         "actions": motion.actions,
         "gaze": gaze_of(motion.actions),
     }
-
-
-def contact_sheet(path: str | Path, images: np.ndarray) -> None:
-    """Writes pictures (people, frames, S, S, 3 or 4) uint8 as one PNG, a person a row."""
-    rows = [np.hstack(list(person[..., :3])) for person in images]
-    PIL.Image.fromarray(np.vstack(rows)).save(path)
-
-
-def main() -> None:
-    from mpkit.data.shards import HeadShards, write_shards
-
-    parser = argparse.ArgumentParser(description="Render synthetic people with labels.")
-    parser.add_argument("--identities", type=int, default=64)
-    parser.add_argument("--frames", type=int, default=8, help="per identity")
-    parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the shards; an interrupted run continues")
-    parser.add_argument("--seed", type=int, default=0, help="of the first identity; the n-th has seed + n")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--preview", type=Path, help="also write a sheet of the first people here (PNG)")
-    options = parser.parse_args()
-    write_shards(options.output, options.identities, options.frames, options.size, options.seed, options.workers)
-    if options.preview:
-        shards = HeadShards(options.output)
-        people = range(min(8, len(shards)))
-        frames = range(min(8, options.frames))
-        contact_sheet(options.preview, np.stack([[shards.sample(n, k)["images"] for k in frames] for n in people]))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,30 +2,25 @@
 
 The average head is bent until its landmarks meet those of the picture, takes the picture as its texture, and moves as
 synthetic heads do. A sheet behind it carries what the head mesh does not cover: hair, hats, neck and shoulders. What
-the picture does not show (mouth inside, closed lids, far cheek) is filled in from its surroundings.
-
-    python -m mpkit.data.lifted PICTURE [PICTURE ...] --output runs/lifted --frames 8
+the picture does not show (mouth inside, closed lids, far cheek) is filled in from its surroundings. `mpkit prepare`
+lifts every still of a folder.
 """
 
-import argparse
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mpkit.data import wear
 from mpkit.data.anatomy import Identity, express, landmarks_on, load_template, make_identity, move
 from mpkit.data.motion import Motion, gaze_of, rotation_matrix, sample_actions
 from mpkit.data.raster import interpolate, rasterize
-from mpkit.data.shards import save_shard
-from mpkit.errors import MediaError, NoFaceError
+from mpkit.errors import NoFaceError
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.matte import Matte
-from mpkit.faces.tracker import Face, make_tracker
+from mpkit.faces.tracker import Face
 from mpkit.media import read_image
 
 SHEET = 48  # cells along each side of the sheet behind the head
@@ -190,35 +185,3 @@ def lift_person(path: Path, frames: int, size: int, seed: int, tracker, matte: M
     rendered = [render(lifted, motion, size) for motion in motions]
     fields = {name: np.stack([frame[name] for frame in rendered]) for name in rendered[0]}
     return fields | {"neutral": lifted.identity.neutral, "faces": mesh()[0]}
-
-
-def write_lifted(
-    paths: list[Path], directory: Path, frames: int = 8, size: int = 256, block: int = 16, seed: int = 0
-) -> None:
-    """Shards of lifted pictures; pictures without a usable face are listed and skipped. A later call continues."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with make_tracker() as tracker, Matte() as matte:
-        for start in tqdm(range(0, len(paths), block), desc="shards", disable=None):
-            shard = directory / f"shard-{start // block:05d}"
-            if not shard.exists():
-                people = list(_people(paths[start : start + block], frames, size, seed + start, tracker, matte))
-                if people:
-                    save_shard(shard, people)
-
-
-def _people(paths, frames, size, seed, tracker, matte) -> Iterator[dict[str, np.ndarray]]:
-    for offset, path in enumerate(paths):
-        try:
-            yield lift_person(path, frames, size, seed + offset, tracker, matte)
-        except (MediaError, NoFaceError) as error:
-            tqdm.write(f"skipped: {error}")
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", type=Path, nargs="+")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--frames", type=int, default=8)
-    parser.add_argument("--size", type=int, default=256)
-    options = parser.parse_args()
-    write_lifted(options.pictures, options.output, options.frames, options.size)

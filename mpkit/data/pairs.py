@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mpkit.data.augment import colour_jitter, flip_numbers, flip_points, flip_pose, recolour
+from mpkit.data.augment import bend_shape, colour_jitter, flip_numbers, flip_points, flip_pose, random_bends, recolour
 from mpkit.data.shards import HeadShards
 from mpkit.data.tracked import conditioning
+from mpkit.errors import MpkitError
 from mpkit.faces.canonical import CANONICAL_FACE
 from mpkit.geometry import Pose, cell_centres
 
@@ -41,7 +42,7 @@ class Frames(NamedTuple):
 class Pairs(NamedTuple):
     """`source` holds B frames, `driver` B * n (n for each source, in a row). `flow` (B * n, h, h, 2): where the source
     shows what the driver shows; `flow_valid` where both do. `attention` (B * n, 1, S, S): eyes and mouth weigh more.
-    `motion_input` (B + B * n, 3, S, S): all pictures, source first, severely recoloured for E_mtn."""
+    `motion_input` (B + B * n, 3, S, S): all pictures, source first, bent and severely recoloured for E_mtn."""
 
     source: Frames
     driver: Frames
@@ -60,29 +61,43 @@ class Pairs(NamedTuple):
 class PairSet(Dataset):
     """Batches of `batch_size` people with `drivers` driver frames each.
 
-    `shards`: folders of renders (tracked: see data/tracked.py) and how often a person of each is drawn.
+    `shards`: folders of renders (tracked: see data/tracked.py) and how often a person of each is drawn. With several
+    `parts`, batches are divided among as many processes, and this is number `part` of them.
     """
 
     def __init__(
-        self, shards: dict[str, float], batch_size: int, drivers: int = 2, seed: int = 0, augment: bool = True
+        self,
+        shards: dict[str, float],
+        batch_size: int,
+        drivers: int = 2,
+        seed: int = 0,
+        augment: bool = True,
+        part: int = 0,
+        parts: int = 1,
     ):
+        if batch_size % parts:
+            raise MpkitError(f"a batch of {batch_size} people cannot be divided among {parts} processes")
         self.shards = [HeadShards(folder, tracked=True) for folder in shards]
-        self.batch_size, self.drivers, self.seed, self.augment = batch_size, drivers, seed, augment
+        self.drivers, self.seed, self.augment = drivers, seed, augment
+        self.share = range(part * batch_size // parts, (part + 1) * batch_size // parts)
         self.chance = np.array([weight * len(shard) for shard, weight in zip(self.shards, shards.values())])
         self.chance /= self.chance.sum()
 
     def __getitem__(self, step: int) -> Pairs:
-        rng = np.random.default_rng((self.seed, step))
-        people = [self._person(rng) for _ in range(self.batch_size)]
+        rngs = [np.random.default_rng((self.seed, step, number)) for number in self.share]  # each person has its own
+        people = [self._person(rng) for rng in rngs]
         sources = _collate([person[0] for person in people])
         drivers = _collate([frame for person in people for frame in person[1:]])
         flow, flow_valid = _true_flow(people, sources.labels.view.shape[1])
         if self.augment:
-            sources, drivers, flow, flow_valid = self._augment(rng, sources, drivers, flow, flow_valid)
+            sources, drivers, flow, flow_valid = self._augment(rngs, sources, drivers, flow, flow_valid)
         attention = attention_map(drivers.pose, drivers.picture.shape[-1])
         seen = torch.cat([sources.picture[:, :3], drivers.picture[:, :3]])
-        motion_input = recolour(seen, *colour_jitter(rng, 0.4 if self.augment else 0.0, len(seen)))
-        return Pairs(sources, drivers, flow, flow_valid, attention, motion_input)
+        if self.augment:
+            bends = _by_frame([random_bends(rng, 0.03, 1 + self.drivers) for rng in rngs])
+            matrix, offset = map(_by_frame, zip(*(colour_jitter(rng, 0.4, 1 + self.drivers) for rng in rngs)))
+            seen = recolour(bend_shape(seen, bends), matrix, offset)
+        return Pairs(sources, drivers, flow, flow_valid, attention, seen)
 
     def _person(self, rng) -> list[dict]:
         """One source frame and `drivers` driver frames of a random person, all with a face that the tracker finds."""
@@ -94,9 +109,9 @@ class PairSet(Dataset):
                 chosen = rng.choice(frames, 1 + self.drivers, replace=False)
                 return [shard.sample(person, int(frame)) for frame in chosen]
 
-    def _augment(self, rng, sources, drivers, flow, flow_valid):
-        flips = torch.from_numpy(rng.random(self.batch_size) < 0.5)
-        matrix, offset = colour_jitter(rng, 0.12, self.batch_size)
+    def _augment(self, rngs, sources, drivers, flow, flow_valid):
+        flips = torch.tensor([rng.random() < 0.5 for rng in rngs])
+        matrix, offset = map(torch.cat, zip(*(colour_jitter(rng, 0.12, 1) for rng in rngs)))
         each = [tensor.repeat_interleave(self.drivers, 0) for tensor in (flips, matrix, offset)]
         sources = _flip(sources, flips)._replace(picture=recolour(_flip(sources, flips).picture, matrix, offset))
         drivers = _flip(drivers, each[0])
@@ -118,6 +133,11 @@ def attention_map(pose: Pose, size: int, weight: float = 10.0) -> Tensor:
     down = (axis - centres[..., 1:]) / radii[..., 1:]
     bumps = torch.exp(-0.5 * (across[:, :, None, :] ** 2 + down[:, :, :, None] ** 2))
     return 1 + (weight - 1) * bumps.amax(1, keepdim=True)
+
+
+def _by_frame(people: list[Tensor]) -> Tensor:
+    """Values of each person's frames, (1 + n, ...) each, in the order of `motion_input`: sources, then drivers."""
+    return torch.cat([torch.stack([person[0] for person in people]), *(person[1:] for person in people)])
 
 
 def _collate(samples: list[dict]) -> Frames:

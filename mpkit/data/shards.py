@@ -9,18 +9,18 @@ A shard appears under its name only when it is whole.
 import json
 import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from mpkit.data.heads import render_identity
+from mpkit.data.workers import worker_pool
 from mpkit.errors import MediaError
+from mpkit.media import write_png
 
 BLOCK = 16  # people per shard
-VERSION = 2  # raise it when the renders change, so that a folder never mixes two kinds
+VERSION = 3  # raise it when the renders change, so that a folder never mixes two kinds
 
 
 def write_shards(
@@ -57,16 +57,9 @@ def write_shards(
         for job in tqdm(jobs, desc="shards", disable=None):
             _write_shard(*job)
         return
-    # Fresh processes: a fork would copy the threads of torch, and not run them.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_thread) as pool:
+    with worker_pool(workers) as pool:
         for future in tqdm([pool.submit(_write_shard, *job) for job in jobs], desc="shards", disable=None):
             future.result()
-
-
-def _single_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _write_shard(shard: Path, seeds: range, frames: int, size: int) -> None:
@@ -76,7 +69,7 @@ def _write_shard(shard: Path, seeds: range, frames: int, size: int) -> None:
 def save_shard(shard: Path, people: list[dict[str, np.ndarray]]) -> None:
     """Writes people (fields as of `render_identity`) as one shard, whole or not at all."""
     faces_file = shard.parent / "faces.npy"
-    if not faces_file.exists():
+    if "faces" in people[0] and not faces_file.exists():
         temporary = shard.parent / f".faces-{os.getpid()}.npy"
         np.save(temporary, people[0]["faces"])
         os.replace(temporary, faces_file)
@@ -88,6 +81,13 @@ def save_shard(shard: Path, people: list[dict[str, np.ndarray]]) -> None:
             np.save(temporary / f"{name}.npy", np.stack([person[name] for person in people]))
     shutil.rmtree(shard, ignore_errors=True)
     os.replace(temporary, shard)
+
+
+def contact_sheet(directory: str | Path, path: str | Path, people: int = 8) -> None:
+    """Draws the first people of a folder of shards, one a row, to a PNG. Raises MediaError."""
+    shards = HeadShards(directory)
+    rows = [np.hstack(list(shards.field("images", person)[..., :3])) for person in range(min(people, len(shards)))]
+    write_png(path, np.vstack(rows))
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
@@ -106,7 +106,7 @@ def _read_meta(directory: Path) -> dict:
     try:
         return json.loads((directory / "meta.json").read_text())
     except (OSError, ValueError) as error:
-        hint = "render it with: python -m mpkit.data.heads"
+        hint = "render it with: mpkit heads"
         raise MediaError(f"{directory} has no readable meta.json ({error}); {hint}") from None
 
 
@@ -124,7 +124,7 @@ class HeadShards:
             self._index += [(len(self._shards), row) for row in range(len(shard["scale"]))]
             self._shards.append(shard)
         if not self._index:
-            raise MediaError(f"{directory} holds no finished shard yet; render some with: python -m mpkit.data.heads")
+            raise MediaError(f"{directory} holds no finished shard yet; render some with: mpkit heads")
         faces = directory / "faces.npy"  # real frames have no mesh
         self.shared = {"faces": np.load(faces, allow_pickle=False)} if faces.exists() else {}
 

@@ -4,20 +4,16 @@ A network trained on the true coefficients of synthetic heads would meet other n
 own zero, its own gain and its own habits. So training conditions on what the tracker reads where it reads renders well
 (READ_WELL: correlation with the truth 0.45 to 0.8 measured on 255 renders), on the truth elsewhere (brows, gaze and
 puckers it reads better on real faces than on renders), and leaves out frames in which it finds no face.
-
-    python -m mpkit.data.tracked runs/heads --workers 2
 """
 
-import argparse
 import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from mpkit.faces.tracker import ACTIONS, make_tracker
+from mpkit.data.workers import worker_pool
+from mpkit.faces.tracker import ACTIONS, Tracker, make_tracker
 
 READ_WELL = np.array(
     [name.startswith(("eyeBlink", "jawOpen", "mouthSmile", "mouthLowerDown", "mouthUpperUp")) for name in ACTIONS]
@@ -37,30 +33,27 @@ def track_shards(directory: str | Path, workers: int = 1) -> None:
     """Adds to every shard of `directory` that lacks them: numbers.npy (N, K, 54) float32, coefficients and gaze;
     found.npy (N, K) bool. A later call continues."""
     jobs = [shard for shard in sorted(Path(directory).glob("shard-*")) if not (shard / "numbers.npy").exists()]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         for _ in tqdm(pool.map(_track_shard, jobs), total=len(jobs), desc="shards", disable=None):
             pass
 
 
 def _track_shard(shard: Path) -> None:
     images = np.load(shard / "images.npy", mmap_mode="r", allow_pickle=False)
-    numbers = np.zeros((*images.shape[:2], 54), np.float32)
-    found = np.zeros(images.shape[:2], bool)
     with make_tracker() as tracker:
-        for index in np.ndindex(found.shape):
-            faces = tracker.detect(np.ascontiguousarray(images[index][..., :3]))
-            if faces:
-                numbers[index] = np.concatenate([faces[0].actions, faces[0].gaze])
-                found[index] = True
+        numbers, found = (np.stack(part) for part in zip(*(read_numbers(frames, tracker) for frames in images)))
     for name, array in (("found", found), ("numbers", numbers)):  # numbers last: they say that the shard is done
         temporary = shard / f".{name}-{os.getpid()}.npy"
         np.save(temporary, array)
         os.replace(temporary, shard / f"{name}.npy")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--workers", type=int, default=1)
-    options = parser.parse_args()
-    track_shards(options.directory, options.workers)
+def read_numbers(images: np.ndarray, tracker: Tracker) -> tuple[np.ndarray, np.ndarray]:
+    """What the tracker reads in frames (K, S, S, 3 or 4) uint8: coefficients and gaze (K, 54), and whether it found a
+    face (K,)."""
+    numbers, found = np.zeros((len(images), 54), np.float32), np.zeros(len(images), bool)
+    for index, image in enumerate(images):
+        faces = tracker.detect(np.ascontiguousarray(image[..., :3]))
+        if faces:
+            numbers[index], found[index] = np.concatenate([faces[0].actions, faces[0].gaze]), True
+    return numbers, found

@@ -5,20 +5,35 @@ is in the view (`view`), and whether there is one (`valid`, a mask or weights: e
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mpkit.data.pairs import Labels
-from mpkit.geometry import cell_centres, resize_flow, sample
+from mpkit.geometry import Pose, cell_centres, resize_flow, sample
+from mpkit.networks.warp import Offsets
 
 
 def _masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    return (values * valid).sum() / valid.sum().clamp_min(1)
+    """The mean over a batch (B, h, w) of each frame's own weighted mean; a frame without a label counts as 0."""
+    return ((values * valid).sum((1, 2)) / valid.sum((1, 2)).clamp_min(1)).mean()
 
 
 def warp_loss(grid: Tensor, at: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
     """L1 between a warp grid (B, D, H, W, 3) read at points `at` (B, h, h, 3) and the `wanted` points there."""
     read = sample(grid.movedim(-1, 1), at[:, None], padding="border")[:, :, 0].movedim(1, -1)
     return _masked_mean((read - wanted).abs().sum(-1), valid)
+
+
+def driver_surface_loss(offsets: Offsets, pose: Pose, driver: Labels) -> Tensor:
+    """The same for single points instead of cells, with the fine offsets of the face: what the detail path follows."""
+    found = offsets.displace(pose.unapply(driver.view))
+    return _masked_mean((found - driver.canonical).abs().sum(-1), driver.valid)
+
+
+def source_surface_loss(offsets: Offsets, pose: Pose, source: Labels) -> Tensor:
+    """The same for single points of the neutral head: where does the source show them?"""
+    found = pose.apply(offsets.displace(source.canonical))
+    return _masked_mean((found - source.view).abs().sum(-1), source.valid)
 
 
 def driver_warp_loss(warp: Tensor, driver: Labels) -> Tensor:
@@ -46,10 +61,11 @@ def flow_loss(flow: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
     return _masked_mean((flow.movedim(1, -1) - wanted).abs().sum(-1), valid)
 
 
-def mask_loss(mask: Tensor, shown: Tensor) -> Tensor:
-    """Mean of 1 - m, the share painted over, where the source shows the point. m (B, 1, S, S), shown (B, h, h)."""
-    mask = torch.nn.functional.adaptive_avg_pool2d(mask, shown.shape[-2:])[:, 0]
-    return _masked_mean(1 - mask, shown)
+def mask_loss(mask: Tensor, shown: Tensor, weight: Tensor) -> Tensor:
+    """Cross entropy of m (B, 1, S, S): 1 where the source shows the point that the driver shows, `shown` (B, h, h), and
+    0 where it hides it: the inside of a mouth that opens is to be painted. `weight` (B, h, h), 0 without a label."""
+    mask = F.adaptive_avg_pool2d(mask.float(), shown.shape[-2:])[:, 0].clamp(1e-3, 1 - 1e-3)
+    return _masked_mean(-torch.where(shown, mask, 1 - mask).log(), weight)
 
 
 def smoothness_loss(delta: Tensor) -> Tensor:

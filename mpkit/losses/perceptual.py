@@ -92,5 +92,13 @@ class PerceptualLoss(nn.Module):
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():
             wanted = self.backbone(target)
-        layers = zip(self.backbone(prediction), wanted)
-        return sum((a - b).abs().mean() / b.abs().mean().clamp_min(1e-6) for a, b in layers) / len(wanted)
+        return relative_l1(self.backbone(prediction), wanted)
+
+
+def relative_l1(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """Mean over layers and pictures of |found - wanted| / mean |wanted|: feature maps (B, C, h, w) of each layer."""
+
+    def size(maps: Tensor) -> Tensor:
+        return maps.abs().mean((1, 2, 3))
+
+    return sum((size(a - b) / size(b).clamp_min(1e-6)).mean() for a, b in zip(found, wanted)) / len(wanted)

@@ -1,17 +1,18 @@
 """G_base, the base model: one pass of Eq. 1-3, split into what runs once per source and what runs per driven frame."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import Pose, sample, sample_grid
+from mpkit.geometry import sample
 from mpkit.networks.appearance import AppearanceEncoder
 from mpkit.networks.blocks import to_channels_last
 from mpkit.networks.motion import ACTIONS_AND_GAZE, ActionEncoder, HeadMotion, MotionEncoder
 from mpkit.networks.render import Renderer, Rendering
 from mpkit.networks.volume import VolumeRefiner
-from mpkit.networks.warp import WarpGenerator, warp_from_source, warp_to_driver
+from mpkit.networks.warp import FaceField, Offsets, WarpGenerator, warp_from_source, warp_to_driver
 
 
 class Avatar(NamedTuple):
@@ -21,6 +22,7 @@ class Avatar(NamedTuple):
     appearance: Tensor  # v_s (B, C, D, H, W), in the source's view
     vector: Tensor  # e_s (B, latent)
     motion: HeadMotion  # R_s, t_s, s_s and z_s
+    offsets: Offsets  # delta_s
     warp: Tensor  # w_s-> (B, D, H, W, 3)
     canonical: Tensor  # G_3D(w_s-> o v_s), (B, C, D, H, W): pose and expression taken out
 
@@ -29,6 +31,7 @@ class Driven(NamedTuple):
     """One driven frame of each avatar."""
 
     rendering: Rendering
+    offsets: Offsets  # delta_d
     warp: Tensor  # w_->d (B, D, H, W, 3)
     volume: Tensor  # w_->d o canonical, (B, C, D, H, W)
 
@@ -49,6 +52,8 @@ class BaseModel(nn.Module):
         self.read_actions = nn.Linear(config.latent_size, ACTIONS_AND_GAZE)
         self.warp_source = WarpGenerator(config)
         self.warp_driver = WarpGenerator(config)
+        self.face_source = FaceField(config, 2) if config.face_size else None
+        self.face_driver = FaceField(config, 3) if config.face_size else None
         self.refine = VolumeRefiner(config)
         self.render = Renderer(config)
         to_channels_last(self)
@@ -56,21 +61,41 @@ class BaseModel(nn.Module):
     def source(self, picture: Tensor, motion: HeadMotion) -> Avatar:
         """picture (B, 4, S, S): premultiplied RGBA, foreground on black, in [0, 1]."""
         appearance, vector = self.appearance(picture[:, :3])
-        delta = self.warp_source(motion.expression, vector, motion.pose)
-        warp = warp_from_source(delta, motion.pose)
+        offsets = self.source_offsets(vector, motion)
+        warp = warp_from_source(offsets.volume, motion.pose)
         canonical = self.refine(sample(appearance, warp))
-        return Avatar(picture, appearance, vector, motion, warp, canonical)
+        return Avatar(picture, appearance, vector, motion, offsets, warp, canonical)
 
     def drive(self, avatar: Avatar, motion: HeadMotion) -> Driven:
         """The avatars in the motion of their drivers. e is the SOURCE's: the driver gives motion alone."""
-        delta = self.warp_driver(motion.expression, avatar.vector, motion.pose)
-        warp = warp_to_driver(delta, motion.pose)
+        offsets = self.driver_offsets(avatar.vector, motion)
+        warp = warp_to_driver(offsets.volume, motion.pose)
         volume = sample(avatar.canonical, warp)
         if not self.config.detail:
-            return Driven(self.render(volume), warp, volume)
-        source_positions = sample_grid(avatar.warp, at=warp)
-        rendering = self.render(volume, source_positions, avatar.picture, motion.expression + avatar.vector)
-        return Driven(rendering, warp, volume)
+            return Driven(self.render(volume), offsets, warp, volume)
+
+        def trace(seen: Tensor) -> tuple[Tensor, Tensor]:
+            """Points of the driven view (B, h, w, 3) -> where the source shows them, by both warps in turn, and how
+            surely it hides them (B, 1, h, w)."""
+            unposed = motion.pose.unapply(seen)
+            canonical = offsets.displace(unposed)
+            return avatar.motion.pose.apply(avatar.offsets.displace(canonical)), offsets.hidden(unposed)
+
+        rendering = self.render(volume, trace, avatar.picture, motion.expression + avatar.vector)
+        return Driven(rendering, offsets, warp, volume)
+
+    def source_offsets(self, vector: Tensor, motion: HeadMotion) -> Offsets:
+        """delta_s, which takes the source's expression out."""
+        return self._offsets(self.warp_source, self.face_source, vector, motion)
+
+    def driver_offsets(self, vector: Tensor, motion: HeadMotion) -> Offsets:
+        """delta_d, which puts the driver's expression in."""
+        return self._offsets(self.warp_driver, self.face_driver, vector, motion)
+
+    def _offsets(self, generator, face, vector, motion) -> Offsets:
+        volume = generator(motion.expression, vector, motion.pose)
+        fine = None if face is None else face(motion.expression + vector)
+        return Offsets(volume, fine, self.config.face_window)
 
     def forward(self, source: Tensor, driver: Tensor) -> Driven:
         """Pictures (B, 4, S, S) and (B, 3 or 4, S, S): the paper's pass, all motion read from pixels by E_mtn."""
@@ -79,11 +104,16 @@ class BaseModel(nn.Module):
 
 def repeat_avatar(avatar: Avatar, count: int) -> Avatar:
     """Each avatar of the batch `count` times in a row, to be driven by `count` frames at once."""
+    return _each_tensor(avatar, lambda tensor: tensor.repeat_interleave(count, dim=0))
 
-    def repeat(value):
-        return value.repeat_interleave(count, dim=0)
 
-    pose = Pose(*(repeat(part) for part in avatar.motion.pose))
-    fields = avatar._asdict() | {"motion": None}
-    repeated = {name: repeat(value) for name, value in fields.items() if value is not None}
-    return Avatar(motion=HeadMotion(pose, repeat(avatar.motion.expression)), **repeated)
+def select_avatar(avatar: Avatar, index: list[int]) -> Avatar:
+    """The avatars at `index` of the batch."""
+    return _each_tensor(avatar, lambda tensor: tensor[index])
+
+
+def _each_tensor(value, change: Callable[[Tensor], Tensor]):
+    """Nested named tuples with every tensor in them changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    return type(value)(*(_each_tensor(part, change) for part in value)) if hasattr(value, "_fields") else value

@@ -66,8 +66,11 @@ class AdaptiveGroupNorm(nn.Module):
         nn.init.zeros_(self.affine.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.affine(condition).view(*condition.shape[:1], -1, *[1] * (x.dim() - 2)).chunk(2, dim=1)
-        return self.norm(x) * (1 + scale) + shift
+        scale, shift = self.affine(condition).chunk(2, dim=1)
+        if len(x) == 1:  # a driven frame: everything in one pass over memory
+            return F.group_norm(x, self.norm.num_groups, 1 + scale[0], shift[0], self.norm.eps)
+        scale, shift = (part.view(*part.shape, *[1] * (x.dim() - 2)) for part in (scale, shift))
+        return torch.addcmul(shift, self.norm(x), 1 + scale)
 
 
 class ResBlock(nn.Module):
@@ -94,9 +97,9 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         extra = () if condition is None else (condition,)
-        h = self.conv1(F.relu(self.norm1(x, *extra)))
-        h = self.conv2(F.relu(self.norm2(h, *extra)))
-        return self.skip(x) + h
+        h = self.conv1(F.relu_(self.norm1(x, *extra)))
+        h = self.conv2(F.relu_(self.norm2(h, *extra)))
+        return h.add_(self.skip(x))
 
 
 class Bottleneck(nn.Module):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import Pose, cell_centres, sample
+from mpkit.geometry import Pose, window
 from mpkit.networks.blocks import ResNet
 
 ACTIONS_AND_GAZE = 52 + 2
@@ -37,25 +37,16 @@ class MotionEncoder(nn.Module):
         pool = config.motion_pool
         self.pose = ResNet(3, config.motion_widths, config.motion_blocks, 6 + 2 + 1, config, pool=pool)
         self.expression = ResNet(3, config.motion_widths, config.motion_blocks, config.latent_size, config, pool=pool)
-        self.norm = nn.LayerNorm(
-            config.latent_size, elementwise_affine=False
-        )  # as the action encoder's: one scale of z
         for head in (self.pose.head, self.expression.head):
             nn.init.zeros_(head.weight)
 
     def face_window(self, image: Tensor) -> Tensor:
         """The part of the head crop that E_mtn looks at, (B, 3, motion_size, motion_size)."""
-        x, y, radius = self.config.motion_window
-        size = self.config.motion_size
-        axis = cell_centres(size, image.device, image.dtype) * radius
-        grid = torch.stack(torch.meshgrid(axis + x, axis + y, indexing="xy"), -1)
-        shrink = max(1, round(image.shape[-1] * radius / size))
-        image = F.avg_pool2d(image, shrink) if shrink > 1 else image  # no aliasing
-        return sample(image, grid.expand(len(image), -1, -1, -1), padding="border")
+        return window(image, self.config.motion_window, self.config.motion_size)
 
     def forward(self, image: Tensor) -> HeadMotion:
         face = self.face_window(image)
-        return HeadMotion(pose_from_numbers(self.pose(face)), self.norm(self.expression(face)))
+        return HeadMotion(pose_from_numbers(self.pose(face)), self.expression(face))
 
 
 def pose_from_numbers(numbers: Tensor) -> Pose:
@@ -69,7 +60,10 @@ def pose_from_numbers(numbers: Tensor) -> Pose:
 
 
 class ActionEncoder(nn.Module):
-    """52 expression coefficients in [0, 1] and gaze (x, y) in about [-1, 1], (B, 54) -> z (B, latent)."""
+    """52 expression coefficients in [0, 1] and gaze (x, y) in about [-1, 1], (B, 54) -> z (B, latent).
+
+    A neutral face, all numbers 0, has z = 0: what is constant belongs to e.
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -80,4 +74,6 @@ class ActionEncoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, actions_and_gaze: Tensor) -> Tensor:
-        return self.layers(actions_and_gaze / SPREAD)
+        numbers = F.pad(actions_and_gaze / SPREAD, (0, 0, 0, 1))  # the last row is the neutral face
+        z = self.layers(numbers)
+        return z[:-1] - z[-1:]

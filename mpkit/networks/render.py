@@ -1,12 +1,13 @@
 """G_2D, the renderer, with the projection P before it and, optionally, the detail path (ours).
 
-The detail path. The two warps already know where every output pixel came from: w_s-> read through w_->d gives each
-driven voxel its position in the source picture. A softmax over depth picks the visible voxel; the 2D flow so found,
-plus a learned residual flow for lids and lips, samples the SOURCE PICTURE at any resolution. G_2D sees the result and
+The detail path. A softmax over depth says how far away the surface is that each output pixel shows. The two warps
+already know where such a point came from: through w_->d to the canonical head, through w_s-> to the source picture. The
+2D flow so found, plus a learned residual flow, samples the SOURCE PICTURE at any resolution. G_2D sees the result and
 returns colour and a mask m:   out = m * warped source + (1 - m) * colour.
 Brush strokes survive; G_2D paints what the source does not show (mouth inside, lids, newly seen skin).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import project, resize_flow, sample
+from mpkit.geometry import cell_centres, identity_flow, project, resize_flow, sample
 from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
 
 
@@ -24,7 +25,7 @@ class Detail(NamedTuple):
     colour: Tensor  # (B, 4, S, S) RGBA painted by G_2D
     mask: Tensor  # (B, 1, S, S) share of the warped source in the result
     warped: Tensor  # (B, 4, S, S) the source picture sampled by `flow`
-    coarse_flow: Tensor  # (B, 2, h, w) from the warps and the depth softmax alone, at the volume's resolution
+    coarse_flow: Tensor  # (B, 2, h', w') from the warps and the depth softmax alone
     flow: Tensor  # (B, 2, h', w') with the learned residual; source coordinates (x, y) in [-1, 1]
     depth_weights: Tensor  # (B, D, h, w) softmax over depth: which voxel is seen
 
@@ -66,12 +67,13 @@ class Renderer(nn.Module):
     def forward(
         self,
         volume: Tensor,
-        source_positions: Tensor | None = None,
+        trace: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
         picture: Tensor | None = None,
         condition: Tensor | None = None,
     ) -> Rendering:
-        """With the detail path: `source_positions` (B, D, H, W, 3) is w_s-> read through w_->d, `picture`
-        (B, 4, S, S) the premultiplied RGBA source, `condition` (B, latent) = z_d + e_s."""
+        """With the detail path: `trace` takes points of the driven view (B, h, w, 3) to the source's view, and says how
+        surely the source hides them (logits (B, 1, h, w)); `picture` (B, 4, S, S) is the premultiplied RGBA source,
+        `condition` (B, latent) = z_d + e_s."""
         h = self.project(project(volume))
         for block in self.blocks:
             h = block(h, condition)
@@ -81,21 +83,30 @@ class Renderer(nn.Module):
             return Rendering(torch.sigmoid(self._to_pixels(h)), None, None)
 
         depth_weights = torch.softmax(self.depth(h), dim=1)
-        coarse_flow = (depth_weights[..., None] * source_positions[..., :2]).sum(1).movedim(-1, 1)
+        points = surface(depth_weights, picture.shape[-1] // self.shuffle)
+        places, hidden = trace(points)
+        coarse_flow = places[..., :2].movedim(-1, 1)
         for block in self.up[:-1]:
             h = block(upsample(h, 2), condition)
-        flow = resize_flow(coarse_flow, h.shape[-1]) + self.flow_middle(h)
+        flow = coarse_flow + upsample(self.flow_middle(h), 2)
         first_look = F.pixel_unshuffle(sample_picture(picture, flow, picture.shape[-1]), self.shuffle)
         h = self.up[-1](torch.cat([upsample(h, 2), first_look], dim=1), condition)
-        flow = resize_flow(flow, h.shape[-1]) + self.flow_last(h)
+        flow = flow + self.flow_last(h)
         colour, mask = self._to_pixels(h).split([4, 1], dim=1)
-        colour, mask = torch.sigmoid(colour), torch.sigmoid(mask + 1)
+        colour, mask = torch.sigmoid(colour), torch.sigmoid(mask + 1 - upsample(hidden, self.shuffle))
         warped = sample_picture(picture, flow, colour.shape[-1])
         image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
         return Rendering(image, alpha, Detail(colour, mask, warped, coarse_flow, flow, depth_weights))
 
     def _to_pixels(self, h: Tensor) -> Tensor:
         return F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.shuffle)
+
+
+def surface(depth_weights: Tensor, size: int) -> Tensor:
+    """The visible point of each pixel: softmax over depth (B, D, h, w) -> view points (B, size, size, 3)."""
+    z = torch.einsum("bdhw,d->bhw", depth_weights.float(), cell_centres(depth_weights.shape[1], depth_weights.device))
+    z = F.interpolate(z[:, None], size=(size, size), mode="bilinear", align_corners=False)
+    return torch.cat([identity_flow(size, size, z.device).expand(len(z), -1, -1, -1), z], dim=1).movedim(1, -1)
 
 
 def sample_picture(picture: Tensor, flow: Tensor, size: int) -> Tensor:
@@ -107,7 +118,7 @@ def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:
     """The detail path at another resolution: premultiplied RGBA (B, 4, size, size) from the picture at its own
     megapixels. Only flow, mask and colour are enlarged, so strokes and pores stay as sharp as the picture has them."""
     mask, colour = (
-        F.interpolate(layer, size=(size, size), mode="bilinear", align_corners=False)
+        F.interpolate(layer.contiguous(), size=(size, size), mode="bilinear", align_corners=False)
         for layer in (detail.mask, detail.colour)
     )
     return torch.lerp(colour, sample_picture(picture, detail.flow, size), mask)  # one pass over the megapixels

@@ -4,7 +4,12 @@ Both grids are compositions of a rigid part and an expression part, never a sum 
     w_s->(c) = pose_s( c + delta_s(c) )          canonical cell c -> point of the source's view to sample
     w_->d(p) = q + delta_d(q), q = pose_d^-1(p)  driven cell p -> canonical point to sample
 A neutral face has delta = 0 on both sides, because delta lives in the canonical frame.
+
+The cells of delta are as large as an eye. For the detail path, which moves pixels instead of voxels, `FaceField` (ours)
+adds offsets as fine as lids and lips.
 """
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +21,34 @@ from mpkit.networks.blocks import Conv3d, ResBlock, group_norm, standardize_weig
 
 BASIS_SCALE = (1, 2, 2)  # how much coarser than delta the basis fields are: depth, height, width
 POSE_SPREAD = 0.1  # about the standard deviation of the numbers of a pose
+FACE_SCALE = (0.3, 0.3, 10.0)  # of the fine fields: a step of the optimizer moves a lid by less than its height
+
+
+class Offsets(NamedTuple):
+    """What an expression does to points of the canonical frame: delta (B, 3, D, H, W) in all of it, order (x, y, z),
+    and `face` (B, 2 or 3, F, F), finer, in the `window` (x, y, half side) of x and y where the face is; None without.
+    The third channel of `face` is no offset but a logit: how surely the source hides what is there."""
+
+    volume: Tensor
+    face: Tensor | None = None
+    window: tuple[float, float, float] = (0.0, 0.0, 1.0)
+
+    def displace(self, points: Tensor) -> Tensor:
+        """Canonical points (B, h, w, 3) and what the offsets add to them."""
+        moved = points + sample(self.volume, points[:, None], padding="border")[:, :, 0].movedim(1, -1)
+        if self.face is None:
+            return moved
+        return moved + F.pad(sample(self.face[:, :2], self._place(points)).movedim(1, -1), (0, 1))
+
+    def hidden(self, points: Tensor) -> Tensor:
+        """The logit at canonical points (B, h, w, 3) with the expression still in, (B, 1, h, w); 0 outside the face."""
+        if self.face is None:
+            return points.new_zeros(len(points), 1, *points.shape[1:3])
+        return sample(self.face[:, 2:], self._place(points))
+
+    def _place(self, points: Tensor) -> Tensor:
+        x, y, half = self.window
+        return (points[..., :2] - points.new_tensor([x, y])) / half
 
 
 class WarpGenerator(nn.Module):
@@ -55,6 +88,26 @@ class WarpGenerator(nn.Module):
         if self.basis is not None:
             offset = offset + upsample(torch.einsum("bk,kcdhw->bcdhw", condition, self.basis), BASIS_SCALE)
         return torch.tanh(offset)
+
+
+class FaceField(nn.Module):
+    """condition (B, latent) = z + e -> fine fields (B, channels, F, F) over the face: offsets in canonical units, order
+    (x, y), and on the driver's side the logit of `Offsets.hidden`.
+
+    A mix of learned fields, as blendshapes are mixed: one for each number of the condition, and `face_extra` whose
+    shares a small network says, because the same smile is not at the same place in every face.
+    """
+
+    def __init__(self, config: ModelConfig, channels: int):
+        super().__init__()
+        size, extra = config.latent_size, config.face_extra
+        self.mix = nn.Sequential(nn.Linear(size, 2 * size), nn.SiLU(), nn.Linear(2 * size, extra))
+        self.fields = nn.Parameter(torch.zeros(size + extra, channels, config.face_size, config.face_size))
+        self.register_buffer("scale", torch.tensor(FACE_SCALE[:channels]).view(-1, 1, 1), persistent=False)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        shares = torch.cat([condition, self.mix(condition)], dim=1)
+        return self.scale * torch.einsum("bk,kcij->bcij", shares, self.fields)
 
 
 def warp_from_source(delta: Tensor, pose: Pose) -> Tensor:

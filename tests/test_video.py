@@ -1,212 +1,33 @@
-"""Pictures and videos in and out: content, time, sound, and one clear line for all that can be wrong."""
+"""Videos in and out: content, time, sound, memory, and one clear line for all that can be wrong."""
 
 import os
-import struct
 import subprocess
 import sys
 import warnings
-import zlib
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from media_files import (
+    HEIGHT,
+    NTSC,
+    WIDTH,
+    check_line,
+    difference,
+    picture,
+    read,
+    read_sound,
+    write,
+    write_sine,
+    write_stamped,
+)
 
 from mpkit.errors import MediaError
-from mpkit.media import check_output, is_still, read_image, write_png
+from mpkit.media import check_output, read_image
 from mpkit.video import VideoReader
 from mpkit.video_writer import VideoWriter
-
-NTSC = Fraction(24000, 1001)
-WIDTH, HEIGHT = 96, 64
-
-
-def picture(shift: int = 0, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """Smooth colours, different in all four corners and for each shift."""
-    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    return np.stack([40 + 160 * x, 40 + 160 * y, np.full_like(x, (30 + 8 * shift) % 200)], -1).astype(np.uint8)
-
-
-def write(path, count=12, rate=NTSC, width=WIDTH, height=HEIGHT, **options):
-    with VideoWriter(path, rate, (width, height), **options) as writer:
-        for index in range(count):
-            writer.write(picture(index, width, height))
-    return path
-
-
-def read(path, **options):
-    with VideoReader(path, **options) as reader:
-        times, frames = zip(*reader)
-    return list(times), np.stack(frames)
-
-
-def difference(a, b) -> float:
-    return float(np.abs(np.asarray(a).astype(int) - np.asarray(b)).mean())
-
-
-def write_stamped(path, stamps, time_base=Fraction(1, 1000), **options):
-    """A clip whose frame i is `picture(i)` and starts at stamps[i], in units of `time_base`."""
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream("libx264" if path.suffix == ".mp4" else "libvpx", rate=1000)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.codec_context.time_base = time_base
-        for index, stamp in enumerate(stamps):
-            frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
-            frame.pts, frame.time_base = stamp, time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-def write_sine(path, seconds=2.0, codec="aac", rate=48000):
-    """A clip of 25 frames a second with a tone that starts loud and gets quieter in steps of 0.5 s."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        audio = container.add_stream(codec, rate=rate, layout="mono")
-        for index in range(round(seconds * 25)):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), format="rgb24")))
-        container.mux(video.encode(None))
-        time = np.arange(round(seconds * rate)) / rate
-        tone = (0.8 / (1 + np.floor(time * 2)) * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
-        for start in range(0, len(tone), 1024):
-            frame = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="fltp", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-            container.mux(audio.encode(frame))
-        container.mux(audio.encode(None))
-    return path
-
-
-def read_sound(path):
-    """(samples, sample rate); sample 0 is at time 0."""
-    with av.open(str(path)) as container:
-        frames = list(container.decode(audio=0))
-        rate = frames[0].sample_rate
-        sound = np.zeros(round(frames[-1].time * rate) + frames[-1].samples)
-        for frame in frames:
-            start, values = round(frame.time * rate), frame.to_ndarray().mean(0)
-            sound[max(start, 0) : start + len(values)] = values[max(-start, 0) :]
-    return sound, rate
-
-
-# ------------------------------------------------------------------------------------------------------------- stills
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff"])
-def test_reads_stills_whatever_they_are_called(tmp_path, suffix):
-    path = tmp_path / f"a.{suffix}"
-    Image.fromarray(picture()).save(path, quality=95)
-    path = path.rename(tmp_path / "a.mp4")
-    image = read_image(path)
-    assert image.shape == (HEIGHT, WIDTH, 3) and image.dtype == np.uint8
-    assert difference(image, picture()) < 3
-    assert is_still(path)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(tmp_path, orientation):
-    upright = picture()
-    stored = {
-        1: upright,
-        2: upright[:, ::-1],
-        3: upright[::-1, ::-1],
-        4: upright[::-1],
-        5: upright.transpose(1, 0, 2),
-        6: np.rot90(upright),
-        7: np.rot90(upright, 2).transpose(1, 0, 2),
-        8: np.rot90(upright, -1),
-    }[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(read_image(tmp_path / "a.png"), upright)
-
-
-def test_transparency_is_laid_over_white(tmp_path):
-    alpha = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
-    alpha[:, WIDTH // 2 :] = 255
-    Image.fromarray(np.concatenate([picture(), alpha], -1)).save(tmp_path / "a.png")
-    image = read_image(tmp_path / "a.png")
-    assert (image[:, : WIDTH // 2] == 255).all()
-    assert np.array_equal(image[:, WIDTH // 2 :], picture()[:, WIDTH // 2 :])
-
-
-def test_transparent_palette_is_laid_over_white(tmp_path):
-    indices = Image.fromarray(np.repeat([[0, 1]], 32, 0).repeat(16, 1).astype(np.uint8), "L").convert("P")
-    indices.putpalette([9, 9, 9, 200, 0, 0])
-    indices.save(tmp_path / "a.png", transparency=0)
-    image = read_image(tmp_path / "a.png")
-    assert image[0, 0].tolist() == [255, 255, 255] and image[0, -1].tolist() == [200, 0, 0]
-
-
-@pytest.mark.parametrize(
-    "name, values",
-    [
-        ("deep.png", np.uint16(257) * picture()[..., 0]),
-        ("deep.tiff", np.uint16(257) * picture()[..., 0]),
-        ("int.tiff", np.int32(257) * picture()[..., 0]),
-        ("unit.tiff", picture()[..., 0].astype(np.float32) / 255),
-        ("float.tiff", picture()[..., 0].astype(np.float32)),
-        ("grey.png", picture()[..., 0]),
-    ],
-)
-def test_grey_of_any_depth_keeps_its_brightness(tmp_path, name, values):
-    Image.fromarray(values).save(tmp_path / name)
-    image = read_image(tmp_path / name)
-    assert difference(image, picture()[..., :1]) < 0.6
-    assert np.array_equal(image[..., 0], image[..., 2])
-
-
-def test_cmyk_and_palette_become_rgb(tmp_path):
-    Image.fromarray(picture()).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
-    Image.fromarray(picture()).quantize(64).save(tmp_path / "b.png")
-    assert difference(read_image(tmp_path / "a.jpg"), picture()) < 6
-    assert difference(read_image(tmp_path / "b.png"), picture()) < 6
-
-
-def test_animations_are_no_stills(tmp_path):
-    first, *rest = [Image.fromarray(picture(i)) for i in range(3)]
-    for name in ("a.gif", "a.webp", "a.png"):
-        first.save(tmp_path / name, save_all=True, append_images=rest, duration=100)
-        assert not is_still(tmp_path / name)
-        first.save(tmp_path / name)
-        assert is_still(tmp_path / name)
-    assert not is_still(write(tmp_path / "a.mp4", 1))
-
-
-def test_written_png_is_read_back(tmp_path):
-    write_png(tmp_path / "a.png", picture())
-    write_png(tmp_path / "a.png", picture(1))
-    assert np.array_equal(read_image(tmp_path / "a.png"), picture(1))
-    assert os.listdir(tmp_path) == ["a.png"]
-
-
-@pytest.mark.parametrize("width, height", [(20000, 20000), (11000, 9500), (100_000, 100_000)])
-def test_huge_picture_is_refused_by_its_header(tmp_path, width, height):
-    Image.fromarray(picture()).save(tmp_path / "a.png")
-    data = (tmp_path / "a.png").read_bytes()
-    header = b"IHDR" + struct.pack(">II", width, height) + data[24:29]
-    (tmp_path / "a.png").write_bytes(data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:])
-    with pytest.raises(MediaError, match="megapixels"):
-        read_image(tmp_path / "a.png")
-
-
-def test_huge_video_is_refused_by_its_header(tmp_path):
-    data = bytearray(write(tmp_path / "a.gif", 3).read_bytes())
-    for side, word in [(9000, "megapixels"), (60000, "too many pixels")]:
-        data[6:10] = struct.pack("<HH", side, side)
-        (tmp_path / "a.gif").write_bytes(data)
-        with pytest.raises(MediaError, match=word):
-            VideoReader(tmp_path / "a.gif")
-
-
-def test_limit_of_pixels_can_be_chosen(tmp_path):
-    Image.fromarray(picture()).save(tmp_path / "a.png")
-    with pytest.raises(MediaError, match="96 x 64"):
-        read_image(tmp_path / "a.png", max_pixels=1000)
-
 
 # ------------------------------------------------------------------------------------------------------------- videos
 
@@ -337,14 +158,6 @@ def test_start_max_frames_and_fps(shared_clips, suffix, options, expected):
         assert difference(frame, picture(index)) <= min(errors) + 1
 
 
-@pytest.fixture(scope="module")
-def shared_clips(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clips")
-    for suffix in ("mp4", "webm", "gif"):
-        write(folder / f"a.{suffix}", 60, rate=Fraction(25))
-    return folder
-
-
 # -------------------------------------------------------------------------------------------------------------- sound
 
 
@@ -382,60 +195,6 @@ def test_sound_that_is_shorter_or_absent(tmp_path):
 # ------------------------------------------------------------------------------------------------------------- errors
 
 
-def _bad_inputs(folder: Path) -> None:
-    (folder / "folder").mkdir()
-    (folder / "empty.mp4").write_bytes(b"")
-    (folder / "text.txt").write_text("no picture\n" * 50)
-    (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
-    Image.fromarray(picture()).save(folder / "still.mp4", format="JPEG")
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)).save(folder / "whole.png")
-    (folder / "cut.png").write_bytes((folder / "whole.png").read_bytes()[:3000])
-    Image.new("RGB", (15, 40)).save(folder / "tiny.png")
-    write(folder / "clip.mp4", 12)
-    data = write_stamped(folder / "late.mp4", range(20)).read_bytes()  # its index is at the end
-    (folder / "head.mp4").write_bytes(data[: len(data) // 2])
-    (folder / "stump.mp4").write_bytes((folder / "clip.mp4").read_bytes()[:300])
-    with av.open(str(folder / "tone.wav"), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
-        frame.sample_rate = 8000
-        container.mux(stream.encode(frame))
-    write_stamped(folder / "none.mp4", [])
-
-
-@pytest.fixture(scope="module")
-def bad_inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bad")
-    _bad_inputs(folder)
-    return folder
-
-
-def _check_line(error, *words):
-    line = str(error.value)
-    assert "\n" not in line and len(line) < 300
-    for word in words:
-        assert word in line
-
-
-@pytest.mark.parametrize(
-    "name, word",
-    [
-        ("missing.png", "does not exist"),
-        ("folder", "is a folder"),
-        ("empty.mp4", "empty"),
-        ("text.txt", "not a picture"),
-        ("noise.mp4", "not a picture"),
-        ("clip.mp4", "not a picture"),
-        ("cut.png", "cut off"),
-        ("tiny.png", "15 x 40"),
-    ],
-)
-def test_bad_stills_give_one_clear_line(bad_inputs, name, word):
-    with pytest.raises(MediaError) as error:
-        read_image(bad_inputs / name)
-    _check_line(error, name, word)
-
-
 @pytest.mark.parametrize(
     "name, options, word",
     [
@@ -460,7 +219,7 @@ def test_bad_stills_give_one_clear_line(bad_inputs, name, word):
 def test_bad_videos_give_one_clear_line(bad_inputs, name, options, word):
     with pytest.raises(MediaError) as error:
         read(bad_inputs / name, **options)
-    _check_line(error, word)
+    check_line(error, word)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "webm"])
@@ -500,7 +259,7 @@ def test_bad_outputs_are_refused_early(tmp_path, name, word):
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(MediaError) as error:
         check_output(tmp_path / name)
-    _check_line(error, word)
+    check_line(error, word)
     with pytest.raises(MediaError):
         VideoWriter(tmp_path / name, NTSC, (WIDTH, HEIGHT))
     assert sorted(os.listdir(tmp_path)) == ["file", "full"]
@@ -554,7 +313,7 @@ def test_bad_sound_leaves_nothing(tmp_path):
 MEMORY = """
 import resource, sys
 from fractions import Fraction
-from tests.test_media import picture
+from tests.media_files import picture
 from mpkit.video import VideoReader
 from mpkit.video_writer import VideoWriter
 

@@ -1,0 +1,23 @@
+"""The GAN losses: hinge on every patch of every scale, and feature matching (Eq. 5; pix2pixHD, Wang et al. 2018)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mpkit.networks.discriminator import Judgement
+
+
+def discriminator_loss(real: list[Judgement], fake: list[Judgement]) -> Tensor:
+    """Hinge: patches of real pictures above 1, of predictions below -1. `fake` must come from detached predictions."""
+    scales = zip(real, fake, strict=True)
+    return sum(F.relu(1 - r.score).mean() + F.relu(1 + f.score).mean() for r, f in scales) / len(real)
+
+
+def generator_loss(fake: list[Judgement]) -> Tensor:
+    """What the discriminator says of predictions, to be lowered: their gradient must reach the generator."""
+    return -sum(judgement.score.mean() for judgement in fake) / len(fake)
+
+
+def matching_loss(real: list[Judgement], fake: list[Judgement]) -> Tensor:
+    """Feature matching: mean L1 between the discriminator's activations. The gradient reaches `fake` only."""
+    layers = [(r.detach(), f) for a, b in zip(real, fake, strict=True) for r, f in zip(a.features, b.features)]
+    return sum(F.l1_loss(f, r) for r, f in layers) / len(layers)

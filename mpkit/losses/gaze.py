@@ -1,0 +1,52 @@
+"""The gaze loss: L1 between what the gaze network sees in the eyes of prediction and driver (Eq. 4, App. B.5). And the
+loss that trains that network."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mpkit.faces.tracker import ACTIONS
+from mpkit.geometry import Pose
+from mpkit.losses.perceptual import relative_l1
+from mpkit.networks.gaze import Gaze, GazeNetwork
+
+BLINKS = [ACTIONS.index("eyeBlinkRight"), ACTIONS.index("eyeBlinkLeft")]  # the subject's right is the picture's left
+EYE_TURN = 30.0  # degrees that an eye turns at a gaze of 1
+ABSOLUTE, SQUARED = 15.0, 10.0  # the paper's weights of the two errors
+
+
+class GazeLoss(nn.Module):
+    """Gradient reaches the prediction only. The eyes are where the driver's pose says, in both pictures."""
+
+    def __init__(self, network: GazeNetwork):
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+
+    def forward(self, prediction: Tensor, target: Tensor, pose: Pose) -> Tensor:
+        with torch.no_grad():
+            wanted = self.network.features(target, pose)
+        return relative_l1(self.network.features(prediction, pose), wanted)
+
+
+def gaze_terms(read: Gaze, numbers: Tensor) -> tuple[Tensor, dict[str, Tensor], None]:
+    """What trains the gaze network: its reading against the 54 numbers of each frame. `degrees` is the mean angular
+    error where eyes are open."""
+    wanted = numbers[:, 52:], numbers[:, BLINKS]
+    is_open = 1 - wanted[1].mean(1, keepdim=True)  # a closed eye looks nowhere
+    errors = (read.direction - wanted[0]) * is_open, read.blink - wanted[1]
+    loss = sum(ABSOLUTE * error.abs().mean() + SQUARED * error.square().mean() for error in errors)
+    weight = (is_open[:, 0] > 0.5).float()
+    degrees = (angle_between(read.direction.detach(), wanted[0]) * weight).sum() / weight.sum().clamp_min(1)
+    return loss, {"degrees": degrees, "blink_error": errors[1].detach().abs().mean()}, None
+
+
+def angle_between(a: Tensor, b: Tensor) -> Tensor:
+    """Degrees between two gazes (B, 2) of about [-1, 1]: (B,)."""
+
+    def direction(gaze: Tensor) -> Tensor:
+        x, y = (gaze * (EYE_TURN * math.pi / 180)).unbind(1)
+        return torch.stack([x.sin() * y.cos(), y.sin(), x.cos() * y.cos()], dim=1)
+
+    cosine = (direction(a) * direction(b)).sum(1)
+    return cosine.clamp(-1, 1).acos() * (180 / math.pi)

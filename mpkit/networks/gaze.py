@@ -1,0 +1,85 @@
+"""The gaze network (App. B.5 of the supplement, at small scale): where the eyes look and how far the lids are closed.
+
+Its features around the eyes are a loss of the base stage. `mpkit train gaze` trains it, from exact synthetic gaze and
+from what the tracker reads in real frames.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mpkit.config import GazeConfig
+from mpkit.faces.canonical import CANONICAL_FACE
+from mpkit.geometry import Pose, cell_centres, sample
+from mpkit.networks.blocks import group_norm
+
+EYE_CENTRES = (
+    (-0.175, -0.14, -0.4),
+    (0.175, -0.14, -0.4),
+)  # of the canonical head, the one on the picture's left first
+EYE_RADIUS = 0.13  # half side of an eye crop, canonical units
+KEYPOINTS = slice(0, 468, 8)  # landmarks of the canonical face that tell the network its pose
+
+
+class Gaze(NamedTuple):
+    """`direction` (B, 2), about [-1, 1]: x to the picture's right, y down, relative to the head. `blink` (B, 2): how
+    far each eye is closed, [0, 1], that on the picture's left first. `features`: maps of both eyes (2 B, C, h, w),
+    from fine to coarse."""
+
+    direction: Tensor
+    blink: Tensor
+    features: list[Tensor]
+
+
+def eye_crops(image: Tensor, pose: Pose, size: int) -> Tensor:
+    """Both eyes of heads (B, 3, S, S), seen along the head's own axis: (2 B, 3, size, size), all left crops first."""
+    axis = cell_centres(size, image.device) * EYE_RADIUS
+    plane = torch.stack([*torch.meshgrid(axis, axis, indexing="xy"), torch.zeros(size, size, device=image.device)], -1)
+    grids = []
+    for centre in EYE_CENTRES:
+        points = pose.apply((plane + plane.new_tensor(centre)).expand(len(image), -1, -1, -1))
+        grids.append(points[..., :2])
+    return sample(image.repeat(2, 1, 1, 1), torch.cat(grids), padding="border")
+
+
+class GazeNetwork(nn.Module):
+    """image (B, 3, S, S) in [0, 1] and its head pose -> Gaze."""
+
+    def __init__(self, config: GazeConfig):
+        super().__init__()
+        self.config = config
+        widths, size = config.widths, config.features
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(i, o, 3, stride=2, padding=1), group_norm(o, config.normalization_groups), nn.ReLU(),
+                nn.Conv2d(o, o, 3, padding=1), group_norm(o, config.normalization_groups), nn.ReLU(),
+            )
+            for i, o in zip((3, *widths), widths)
+        )  # fmt: skip
+        side = config.eye_size // 2 ** len(widths)
+        self.eye = nn.Linear(widths[-1] * side**2, size)  # shared by both eyes
+        points, inner = len(range(*KEYPOINTS.indices(468))) * 2, config.keypoint_features
+        self.keypoints = nn.Sequential(
+            nn.Linear(points, inner), nn.ReLU(), nn.Linear(inner, inner), nn.ReLU(), nn.Linear(inner, inner), nn.ReLU()
+        )
+        self.gaze = nn.Sequential(nn.Linear(size + inner, size), nn.ReLU(), nn.Linear(size, 2))
+        self.blink = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, 1))  # one eye at a time
+
+    def features(self, image: Tensor, pose: Pose) -> list[Tensor]:
+        """Maps of both eyes, from fine to coarse: what the loss compares."""
+        h, maps = eye_crops(image, pose, self.config.eye_size) - 0.5, []
+        for stage in self.stages:
+            h = stage(h)
+            maps.append(h)
+        return maps
+
+    def forward(self, image: Tensor, pose: Pose) -> Gaze:
+        maps = self.features(image, pose)
+        left, right = self.eye(maps[-1].flatten(1)).chunk(2)
+        both = F.relu(left + right)
+        face = torch.from_numpy(CANONICAL_FACE[KEYPOINTS]).to(image)
+        keypoints = self.keypoints(pose.apply(face.expand(len(image), -1, -1))[..., :2].flatten(1))
+        blink = torch.cat([self.blink(F.relu(eye)) for eye in (left, right)], dim=1)
+        return Gaze(self.gaze(torch.cat([both, keypoints], dim=1)), blink, maps)

@@ -1,0 +1,55 @@
+"""Performances: natural in their statistics, within their limits, the same for the same seed."""
+
+import numpy as np
+import pytest
+import torch
+
+from mpkit.data.acting import LARGEST_TURN, sample_clip
+from mpkit.faces.tracker import ACTIONS
+from mpkit.geometry import angles_from_rotation
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return [sample_clip(np.random.default_rng(seed), 100, rate=25) for seed in range(20)]
+
+
+def actions(clip, name):
+    return np.stack([motion.actions for motion in clip])[:, ACTIONS.index(name)]
+
+
+def test_the_same_seed_acts_the_same():
+    one, two = (sample_clip(np.random.default_rng(3), 7) for _ in range(2))
+    for a, b in zip(one, two):
+        assert all(np.array_equal(x, y) for x, y in zip(a, b))
+
+
+def test_values_stay_within_their_limits(clips):
+    for clip in clips:
+        every = np.stack([motion.actions for motion in clip])
+        assert every.shape == (100, 52) and every.min() >= 0 and every.max() <= 1 and every.dtype == np.float32
+        yaw, _, _ = angles_from_rotation(torch.from_numpy(np.stack([motion.rotation for motion in clip])))
+        assert yaw.abs().max() <= LARGEST_TURN + 0.1
+
+
+def test_motion_is_smooth_from_frame_to_frame(clips):
+    for clip in clips:
+        angles = torch.stack(angles_from_rotation(torch.from_numpy(np.stack([m.rotation for m in clip]))))
+        assert angles.diff(dim=1).abs().max() < 12  # degrees in a 25th of a second
+        assert np.abs(np.diff(actions(clip, "jawOpen"))).max() < 0.6
+
+
+def test_people_blink_talk_smile_look_about_and_turn(clips):
+    blinks = [(np.diff((actions(clip, "eyeBlinkLeft") > 0.5).astype(int)) == 1).sum() for clip in clips]
+    assert 0.5 < np.mean(blinks) < 4  # in four seconds
+    for name in ("jawOpen", "mouthPucker", "mouthSmileLeft", "eyeLookOutLeft", "eyeLookUpRight", "browInnerUp"):
+        peaks = [actions(clip, name).max() for clip in clips]
+        assert max(peaks) > 0.5 and min(peaks) < 0.5, name
+    yaw = [
+        angles_from_rotation(torch.from_numpy(np.stack([m.rotation for m in clip])))[0].abs().max() for clip in clips
+    ]
+    assert max(yaw) > 30 and min(yaw) < 25
+
+
+def test_any_number_of_frames(clips):
+    assert len(sample_clip(np.random.default_rng(0), 1)) == 1 and sample_clip(np.random.default_rng(0), 0) == []

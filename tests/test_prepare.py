@@ -1,0 +1,136 @@
+"""A folder of anything becomes shards: bad files are listed, an interrupted call continues, every frame is worth it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from clips import sway, write_clip
+
+from mpkit.assets import EXAMPLES
+from mpkit.cli import main
+from mpkit.data import prepare as module
+from mpkit.data.pairs import PairSet
+from mpkit.data.prepare import FRAMES, flaw, prepare, read_clip, shard_name
+from mpkit.data.shards import HeadShards
+from mpkit.errors import MediaError, NoFaceError
+from mpkit.faces.crop import Crop
+from mpkit.faces.tracker import make_tracker
+from mpkit.media import read_image
+
+STILL = EXAMPLES / "eileen_collins.jpg"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A clip three folders down, a still, and three files that are no use."""
+    folder = tmp_path_factory.mktemp("material")
+    deep = folder / "id001" / "video id" / "00001.mp4"
+    deep.parent.mkdir(parents=True)
+    write_clip(deep, sway(49))
+    (folder / "ada.jpg").write_bytes(STILL.read_bytes())
+    write_clip(folder / "short.mp4", sway(6))
+    (folder / "text.mp4").write_text("not a video")
+    cv2.imwrite(str(folder / "noise.png"), np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8))
+    (folder / "readme.txt").write_text("neither picture nor clip")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(folder, tmp_path_factory):
+    output = tmp_path_factory.mktemp("shards")
+    return output, prepare(folder, output, size=64, workers=2)
+
+
+def test_what_is_good_becomes_people_and_the_rest_is_listed(prepared):
+    output, counts = prepared
+    assert counts == {"kept": 2, "skipped": 3, "there already": 0}
+    skipped = json.loads((output / "skipped.json").read_text())
+    assert set(skipped) == {"short.mp4", "text.mp4", "noise.png"}
+    assert "2 good frames" in skipped["short.mp4"] and "no face" in skipped["noise.png"]
+    shards = HeadShards(output, tracked=True)
+    assert len(shards) == 3  # one still, and 17 frames of the clip
+    assert all(shards.field("images", n).shape == (FRAMES, 64, 64, 4) for n in range(3))
+
+
+def test_people_of_stills_and_clips_train_together(prepared):
+    batch = PairSet({str(prepared[0]): 1.0}, batch_size=8, drivers=2)[0]
+    labelled = batch.source.labels.valid.flatten(1).any(1)
+    assert labelled.any() and not labelled.all()  # a clip has no mesh
+    assert batch.source.picture.isfinite().all() and (batch.source.picture[:, 3] > 0.5).any()
+
+
+def test_a_later_call_does_only_what_is_new(prepared, folder, monkeypatch):
+    output, _ = prepared
+    monkeypatch.setattr(module, "_run", lambda jobs, workers: pytest.fail(str(jobs)) if jobs else iter(()))
+    assert prepare(folder, output, size=64) == {"kept": 0, "skipped": 0, "there already": 5}
+
+
+def test_a_file_that_ends_its_process_is_the_only_one_lost(monkeypatch):
+    """Two jobs break the pool as a crashing decoder does; all others are done once more, alone."""
+
+    class Pool:
+        def __init__(self, workers):
+            self.alone = workers == 1
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def submit(self, work, name):
+            future = module_future()
+            if name == "bad":
+                future.set_exception(module.BrokenProcessPool())
+            else:
+                future.set_result(None)
+            return future
+
+    from concurrent.futures import Future as module_future
+
+    monkeypatch.setattr(module, "worker_pool", Pool)
+    outcome = dict(module._run({name: (name,) for name in ("a", "bad", "c")}, 2))
+    assert outcome == {"a": None, "bad": "reading it ended the process", "c": None}
+
+
+def test_people_of_a_clip_are_spread_over_it(folder):
+    people = read_clip(folder / "id001" / "video id" / "00001.mp4", 64)
+    assert len(people) == 2 and people[0]["numbers"].shape == (FRAMES, 54)
+    roll = np.stack([person["rotation"][:, 1, 0] for person in people])  # each sees the whole sway, twice
+    assert all(np.ptp(own) > 0.8 * np.ptp(roll) and (np.diff(np.sign(own)) != 0).sum() >= 3 for own in roll)
+
+
+def test_frames_that_teach_nothing_are_told_apart():
+    image = read_image(STILL)
+    with make_tracker() as tracker:
+        face = tracker.detect(image)[0]
+        crop = Crop.of(face)
+        assert flaw(image, face, crop) is None
+        assert flaw(cv2.GaussianBlur(image, (0, 0), face.radius / 12), face, crop) == "blurred"
+        assert flaw(image, face, Crop(crop.x + crop.radius, crop.y, crop.radius)) == "far from where the clip began"
+        assert flaw(image[: int(face.centre[1])], face, crop) == "cut off"
+        (small,) = tracker.detect(cv2.resize(image, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA))
+        assert flaw(image, small, None) == "too small"
+
+
+def test_names_of_shards_never_meet():
+    names = {shard_name(name) for name in ("a/b.mp4", "a-b.mp4", "a b.mp4", "A/b.mp4", "é.mp4", "x" * 300 + ".mp4")}
+    assert len(names) == 6 and all(len(name) < 100 and name.isascii() for name in names)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_nothing_to_read_is_one_line(tmp_path, capsys, kind):
+    folder = tmp_path / "material"
+    if kind == "empty":
+        folder.mkdir()
+    with pytest.raises(MediaError):
+        prepare(folder, tmp_path / "out")
+    assert main(["prepare", str(folder), "--output", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_clip_without_a_face_says_why(tmp_path):
+    write_clip(tmp_path / "grey.mp4", [np.full((120, 160, 3), 128, np.uint8)] * 30)
+    with pytest.raises(NoFaceError, match="0 good frames of every 3rd, 8 are needed \\(10 no face\\)"):
+        read_clip(tmp_path / "grey.mp4", 64)

@@ -1,0 +1,56 @@
+"""Recipes: the paper's is the paper's, and what a step costs is counted right."""
+
+import pytest
+import torch
+
+from mpkit.cli import main
+from mpkit.config import preset
+from mpkit.losses.objective import BaseObjective, BaseWeights
+from mpkit.networks import BaseModel
+from mpkit.training import loop
+from mpkit.training.recipes import PAPER_WEIGHTS, RECIPES, empty_pairs, format_cost, step_cost
+
+
+@pytest.mark.parametrize("size, steps, batch", [("256", 200_000, 24), ("512", 300_000, 16)])
+def test_base_presets_train_as_the_paper_did(size, steps, batch, monkeypatch):
+    seen = []
+    monkeypatch.setattr(loop, "train", lambda config, *rest: seen.append(config))
+    assert main(["train", "base", "--preset", f"base{size}", "--data", "a", "--run", "b", "--device", "cpu"]) == 0
+    assert main(["train", "base", f"--preset=base{size}", "--steps", "7", "--data", "a", "--run", "b"]) == 0
+    config, changed = seen
+    assert (config.steps, config.batch_size, config.learning_rate, config.betas) == (steps, batch, 2e-4, (0.5, 0.999))
+    assert config.weights == PAPER_WEIGHTS and (config.weights.matching, config.weights.cycle) == (40, 2)
+    assert changed.steps == 7 and changed.batch_size == batch
+
+
+def test_a_stage_alone_and_tiny_have_their_own_defaults(monkeypatch):
+    seen = []
+    monkeypatch.setattr(loop, "train", lambda config, *rest: seen.append(config))
+    for stage in ("base", "warps"):
+        assert main(["train", stage, "--data", "a", "--run", "b", "--device", "cpu"]) == 0
+    assert [config.preset for config in seen] == ["tiny", "tiny"]
+    assert seen[0].batch_size == RECIPES["tiny"]["batch_size"] and seen[1].batch_size == 4
+
+
+def test_cost_is_that_of_a_real_step():
+    """Multiplications counted while a nano step really runs, and its activations at least those of G_2D's pictures."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    cost = step_cost("nano")
+    model, objective = BaseModel(preset("nano")), BaseObjective(BaseWeights(), "nano")
+    pairs = empty_pairs(64, 4, 2)
+    for tensor in (value for _, value in loop.named_tensors(pairs)):
+        tensor.zero_()
+    with FlopCounterMode(display=False) as counter:
+        objective(model, pairs)[0].backward()
+    assert cost.tflop == pytest.approx(counter.get_total_flops() / 1e12, rel=0.02)
+    values = sum(parameter.numel() for parameter in model.parameters())
+    assert cost.weights == pytest.approx(values * 4 * 5 / 2**30)
+    assert cost.activations * 2**30 > 8 * 4 * 64 * 64 * 4
+
+
+def test_the_papers_model_needs_a_large_gpu():
+    small, large = step_cost("base256"), step_cost("base512")
+    assert large.tflop > 100 and 80 < large.activations < 200 and small.activations < 0.6 * large.activations
+    assert "300000 steps" in format_cost("base512")
+    assert torch.empty(0).device.type == "cpu"  # nothing is left on the meta device

@@ -103,11 +103,11 @@ class FaceField(nn.Module):
         size, extra = config.latent_size, config.face_extra
         self.mix = nn.Sequential(nn.Linear(size, 2 * size), nn.SiLU(), nn.Linear(2 * size, extra))
         self.fields = nn.Parameter(torch.zeros(size + extra, channels, config.face_size, config.face_size))
-        self.register_buffer("scale", torch.tensor(FACE_SCALE[:channels]).view(-1, 1, 1), persistent=False)
 
     def forward(self, condition: Tensor) -> Tensor:
         shares = torch.cat([condition, self.mix(condition)], dim=1)
-        return self.scale * torch.einsum("bk,kcij->bcij", shares, self.fields)
+        scale = shares.new_tensor(FACE_SCALE[: self.fields.shape[1]]).view(-1, 1, 1)
+        return scale * torch.einsum("bk,kcij->bcij", shares, self.fields)
 
 
 def warp_from_source(delta: Tensor, pose: Pose) -> Tensor:

@@ -1,4 +1,5 @@
-"""The command line: `mpkit COMMAND ...`. The commands are in `mpkit.commands`.
+"""The command line: `mpkit COMMAND ...`. The commands are in `mpkit.commands` and, for data
+and training, `mpkit.commands_training`.
 
 Whatever a user can get wrong ends in one line on stderr and exit code 2.
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import tyro
 
-from mpkit import commands
+from mpkit import commands, commands_training
 from mpkit.errors import MpkitError
 
 USAGE = """usage: mpkit COMMAND ...        help on one: mpkit COMMAND --help
@@ -42,9 +43,11 @@ def _command(kind: type, name: str) -> Callable[[list[str]], None]:
     return run
 
 
-_KINDS = (commands.Animate, commands.Track, commands.Info, commands.Evaluate, commands.Bench, commands.Heads,
-          commands.Prepare, commands.Plot, commands.Ablate)  # fmt: skip
-COMMANDS = {kind.__name__.lower(): _command(kind, kind.__name__.lower()) for kind in _KINDS} | {"train": commands.train}
+_KINDS = (commands.Animate, commands.Track, commands.Info, commands.Evaluate, commands.Bench, commands_training.Heads,
+          commands_training.Prepare, commands_training.Plot, commands_training.Ablate)  # fmt: skip
+COMMANDS = {kind.__name__.lower(): _command(kind, kind.__name__.lower()) for kind in _KINDS} | {
+    "train": commands_training.train
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

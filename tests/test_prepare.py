@@ -94,6 +94,21 @@ def test_a_file_that_ends_its_process_is_the_only_one_lost(monkeypatch):
     assert outcome == {"a": None, "bad": "reading it ended the process", "c": None}
 
 
+def test_what_nobody_foresaw_is_listed_too(tmp_path, monkeypatch):
+    def burst(*_):
+        raise RuntimeError("a library\ngave up")
+
+    monkeypatch.setattr(module, "lift_still", burst)
+    assert module._prepare(STILL, tmp_path / "shard", 64, 0) == "RuntimeError: a library gave up"
+    assert not (tmp_path / "shard").exists()
+
+
+def test_an_output_that_is_a_file_is_one_line(folder, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(MediaError, match="cannot write into"):
+        prepare(folder, tmp_path / "file")
+
+
 def test_people_of_a_clip_are_spread_over_it(folder):
     people = read_clip(folder / "id001" / "video id" / "00001.mp4", 64)
     assert len(people) == 2 and people[0]["numbers"].shape == (FRAMES, 54)

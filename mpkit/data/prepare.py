@@ -26,7 +26,7 @@ from mpkit.errors import MediaError, MpkitError, NoFaceError
 from mpkit.faces.crop import Crop, cut, pose_in
 from mpkit.faces.matte import Matte
 from mpkit.faces.tracker import Face, make_tracker, select_face
-from mpkit.media import is_still
+from mpkit.media import is_still, one_line
 from mpkit.video import VideoReader
 
 FRAMES = 8  # of a person
@@ -53,7 +53,10 @@ def prepare(folder: str | Path, output: str | Path, size: int = 256, workers: in
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in STILLS + CLIPS and path.is_file())
     if not files:
         raise MediaError(f"{folder} holds no picture and no clip ({', '.join(STILLS + CLIPS)})")
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"cannot write into {output}: {error.strerror}") from None
     list_file = output / "skipped.json"
     skipped = json.loads(list_file.read_text()) if list_file.exists() else {}
     jobs = {}
@@ -115,6 +118,8 @@ def _prepare(path: Path, shard: Path, size: int, seed: int) -> str | None:
         people = lift_still(path, size, seed) if is_still(path) else read_clip(path, size)
     except MpkitError as error:
         return str(error)
+    except Exception as error:  # whatever a library says of a strange file: it is one of many, and never fatal
+        return f"{type(error).__name__}: {one_line(error)}"
     save_shard(shard, people)
     return None
 

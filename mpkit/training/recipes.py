@@ -15,6 +15,7 @@ from mpkit.config import preset
 from mpkit.data.pairs import Frames, Labels, Pairs
 from mpkit.geometry import Pose
 from mpkit.losses.objective import BaseObjective, BaseWeights
+from mpkit.training.loop import TrainConfig
 
 PAPER_WEIGHTS = BaseWeights(perceptual=20.0, identity=4.0, gaze=5.0, adversarial=1.0, matching=40.0, cycle=2.0)
 PAPER = {
@@ -44,12 +45,12 @@ class Cost(NamedTuple):
 
 def step_cost(name: str) -> Cost:
     """The cost of one step of the recipe of a preset, without the gaze and identity networks, which are small."""
-    recipe = {"batch_size": 4, "drivers": 2, "weights": BaseWeights()} | RECIPES[name]
-    weights = dataclasses.replace(recipe["weights"], gaze=0.0, identity=0.0)
+    recipe = TrainConfig((), "", **RECIPES[name])
+    weights = dataclasses.replace(recipe.weights, gaze=0.0, identity=0.0)
     objective = BaseObjective(weights, name).to("meta")
     with torch.device("meta"):
         model = objective.build(name)
-        pairs = empty_pairs(preset(name).image_size, recipe["batch_size"], recipe["drivers"])
+        pairs = empty_pairs(preset(name).image_size, recipe.batch_size, recipe.drivers)
     trained = [parameter for network in (model, objective.critic) if network for parameter in network.parameters()]
     own = {parameter.untyped_storage()._cdata for parameter in trained}
     kept: dict[int, int] = {}
@@ -92,14 +93,14 @@ def empty_pairs(size: int, people: int, drivers: int) -> Pairs:
 
 def format_cost(name: str) -> str:
     """The recipe's cost as lines of text."""
-    recipe, cost = RECIPES[name], step_cost(name)
-    frames = recipe.get("batch_size", 4) * recipe.get("drivers", 2)
+    recipe, cost = TrainConfig((), "", **RECIPES[name]), step_cost(name)
+    frames = recipe.batch_size * recipe.drivers
     lines = [
         f"{name}: a training step on {frames} driven frames is {cost.tflop:.1f} TFLOP",
         f"  memory in fp32: {cost.weights:.1f} GiB of weights, gradients, moments and EMA, "
         f"{cost.activations:.1f} GiB of activations (half of that in bf16 or fp16)",
     ]
-    if "steps" in recipe:
-        days = recipe["steps"] * cost.tflop / 100 / 86400
-        lines.append(f"  {recipe['steps']} steps: {days:.1f} days for every 100 TFLOP/s that the GPUs reach together")
+    if "steps" in RECIPES[name]:
+        days = recipe.steps * cost.tflop / 100 / 86400
+        lines.append(f"  {recipe.steps} steps: {days:.1f} days for every 100 TFLOP/s that the GPUs reach together")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import torch
 
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.crop import Crop
+from mpkit.faces.follow import follow
 from mpkit.faces.tracker import make_tracker, select_face
 from mpkit.media import is_still, read_image
 from mpkit.motion import Motion, is_motion_file
@@ -42,7 +43,7 @@ class Driver:
 
 
 class ClipDriver(Driver):
-    """A video or animated GIF, decoded and tracked as it streams. The largest face counts."""
+    """A video or animated GIF, decoded and tracked as it streams. The face that is largest at first counts."""
 
     def __init__(self, path, tracker, start, max_frames, fps):
         self.reader = VideoReader(path, start=start, max_frames=max_frames, fps=fps)
@@ -56,14 +57,10 @@ class ClipDriver(Driver):
     def __iter__(self):
         crop = None
         with make_tracker(self.tracker, video=True) as tracker, self.reader as reader:
-            for _, picture in reader:
-                faces = tracker.detect(picture)
-                if not faces:
-                    yield picture, None
-                    continue
-                face = select_face(faces)
-                crop = crop or Crop.of(face)
-                yield picture, MotionFrame.of(face, crop)
+            for _, picture, face in follow(reader, tracker):
+                if face is not None:
+                    crop = crop or Crop.of(face)
+                yield picture, face and MotionFrame.of(face, crop)
 
 
 class StillDriver(Driver):

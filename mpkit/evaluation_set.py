@@ -10,7 +10,8 @@ from mpkit import metrics
 from mpkit.animate import Animator, Portrait
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.crop import Crop, cut
-from mpkit.faces.tracker import Face, Tracker, make_tracker, select_face
+from mpkit.faces.follow import follow
+from mpkit.faces.tracker import Face, Tracker, make_tracker
 from mpkit.media import is_still
 from mpkit.meshwarp import canonical_landmarks
 from mpkit.metrics import ANGLES, SIGNALS
@@ -81,9 +82,7 @@ def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) ->
     pictures, faces, motions = [], [], []
     with make_tracker(video=True) as follower, VideoReader(path, max_frames=CLIP_FRAMES) as reader:
         window = max(1, round(float(reader.rate) * REFERENCE_SECONDS))
-        for _, frame in reader:
-            found = follower.detect(frame)
-            face = select_face(found) if found else None
+        for _, frame, face in follow(reader, follower):
             if still is None and face is not None:
                 try:
                     still, still_face = animator.portrait(frame, size=SIZE), face

@@ -9,6 +9,7 @@ import numpy as np
 
 from mpkit.driver import STILL_RATE
 from mpkit.errors import NoFaceError
+from mpkit.faces.follow import follow
 from mpkit.faces.tracker import make_tracker, select_face
 from mpkit.media import is_still, read_image
 from mpkit.motion import Motion
@@ -25,7 +26,7 @@ def track(
     fps: float | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> Motion:
-    """The motion of the face in a video, an animated GIF or a still; the largest face where there are several.
+    """The motion of the face in a video, an animated GIF or a still; of several faces, the one that is largest first.
 
     Pictures stream through; only the numbers of a frame are kept. Times count from `start`. `progress` is told how many
     frames are done and about how many there are. Raises MediaError, and NoFaceError where no frame has a face.
@@ -35,9 +36,8 @@ def track(
         return _track_still(path, tracker)
     faces, times = [], []
     with make_tracker(tracker, video=True) as face_tracker, VideoReader(path, start, max_frames, fps) as reader:
-        for time, picture in reader:
-            found = face_tracker.detect(picture)
-            faces.append(replace(select_face(found), landmarks=_NO_LANDMARKS) if found else None)
+        for time, _, face in follow(reader, face_tracker):
+            faces.append(face and replace(face, landmarks=_NO_LANDMARKS))
             times.append(float(time - reader.start))
             progress(len(times), reader.frame_count_estimate)
         return Motion.from_faces(faces, times, _fraction(reader.rate), (reader.width, reader.height), path.name)

@@ -117,8 +117,8 @@ class MediaPipeTracker:
     """MediaPipe's FaceLandmarker on the CPU: 478 landmarks and 52 actions; finds faces in paintings too.
 
     A picture without a face is looked at again, padded and in parts. `video`: the face is followed from frame to frame.
-    Of a single face, the default for clips, the landmarks are also smoothed over time; `max_faces` asks for more (the
-    default for stills is 8).
+    `max_faces` is 8 by default for stills and 2 for clips: of one face alone MediaPipe would smooth the landmarks in
+    time, and come late (see follow.py).
     """
 
     def __init__(self, video: bool = False, max_faces: int | None = None):
@@ -130,7 +130,7 @@ class MediaPipeTracker:
             "FaceLandmarker",
             LANDMARKER_FILE,
             video,
-            num_faces=max_faces or (1 if video else 8),
+            num_faces=max_faces or (2 if video else 8),
             output_face_blendshapes=True,
         )
 

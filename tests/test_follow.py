@@ -1,0 +1,67 @@
+"""Following a face: steadier than the tracker, never late, and one face for as long as it is seen."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mpkit.faces.follow import follow, steadied
+from mpkit.faces.tracker import Face
+
+PICTURE = np.zeros((8, 8, 3), np.uint8)
+
+
+def face(x=100.0, yaw=0.0, blink=0.0, radius=50.0) -> Face:
+    c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    rotation = np.float32([(c, 0, -s), (0, 1, 0), (s, 0, c)])
+    landmarks = np.full((478, 3), x, np.float32)
+    box = (x - radius, 0.0, x + radius, 2 * radius)
+    return Face(
+        landmarks, box, np.full(52, blink, np.float32), np.float32((blink, 0)), rotation, np.float32((x, 100)), radius
+    )
+
+
+def run(*moments):
+    """What `follow` gives for the faces of each frame."""
+    tracker = SimpleNamespace(detect=lambda picture, frames=iter(moments): next(frames))
+    return list(follow([(n, PICTURE) for n in range(len(moments))], tracker))
+
+
+def test_every_frame_comes_once_in_order():
+    for count in (0, 1, 2, 5):
+        assert [stamp for stamp, _, _ in run(*[[face()]] * count)] == list(range(count))
+
+
+def test_a_steady_motion_is_not_changed_and_not_late():
+    series = [found for _, _, found in run(*[[face(100 + 2 * n, yaw=3 * n, blink=0.1 * n)] for n in range(6)])]
+    for n, found in list(enumerate(series))[1:-1]:
+        assert found.centre[0] == pytest.approx(100 + 2 * n, abs=1e-3) and found.box[0] == pytest.approx(50 + 2 * n)
+        assert found.actions[0] == pytest.approx(0.1 * n, abs=1e-5) and found.radius == pytest.approx(50)
+        assert abs(found.angles[0]) == pytest.approx(3 * n, abs=1e-2)
+        assert found.landmarks[0, 0] == pytest.approx(100 + 2 * n, abs=1e-3)
+        assert np.allclose(found.rotation @ found.rotation.T, np.eye(3), atol=1e-5)
+
+
+def test_trembling_is_halved_at_least():
+    series = [found.centre[0] for _, _, found in run(*[[face(100 + (-1) ** n)] for n in range(9)])]
+    assert np.abs(np.diff(series[1:-1])).max() < 1e-3
+
+
+def test_gaps_stay_gaps_and_do_not_spread():
+    series = [found for _, _, found in run([face(100)], [], [face(110)], [face(112)])]
+    assert series[1] is None and series[0].centre[0] == 100
+    assert series[2].centre[0] == pytest.approx((0.5 * 110 + 0.25 * 112) / 0.75)
+
+
+def test_it_stays_with_the_face_it_began_with():
+    left, right = face(100, radius=50), face(400, radius=40)
+    grown = face(402, radius=60)  # the other one comes closer and is the larger one now
+    series = run([left, right], [right, face(102)], [grown, face(104)], [grown])
+    assert [found.centre[0] < 200 for _, _, found in series] == [True, True, True, False]
+    assert series[2][2].centre[0] == pytest.approx((0.5 * 104 + 0.25 * 102) / 0.75)  # no mean of two people
+
+
+def test_rotations_are_averaged_as_rotations():
+    mean = steadied(face(yaw=-20), face(yaw=0), face(yaw=20))
+    assert mean.angles[0] == pytest.approx(0, abs=1e-4) and np.linalg.det(mean.rotation) == pytest.approx(1, abs=1e-5)
+    assert steadied(face(), None, face()) is None

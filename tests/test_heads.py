@@ -3,7 +3,9 @@ import pytest
 
 from mpkit.data.anatomy import express, landmarks_on, load_template, move, sample_identity
 from mpkit.data.heads import render_identity
+from mpkit.data.look import carved, sample_look
 from mpkit.data.motion import gaze_of, sample_actions, sample_motion
+from mpkit.data.painting import KINDS, finish, sample_style
 from mpkit.data.raster import interpolate, rasterize, vertex_normals
 from mpkit.data.shards import HeadShards, write_shards
 from mpkit.errors import MediaError
@@ -109,6 +111,31 @@ def test_blinks_close_jaws_open_and_eyes_turn(identity):
         front = eye[identity.neutral[eye, 2].argmin()]
         assert turned[front, 0] > identity.neutral[front, 0] + 0.02 and turned[front, 1] > identity.neutral[front, 1]
     assert np.allclose(gaze_of(look), (1, 0.5))
+
+
+def test_every_look_is_drawn():
+    """All kinds appear, and each changes the picture and leaves the matte alone."""
+    rng = np.random.default_rng(0)
+    styles = [sample_style(rng) for _ in range(400)]
+    assert {style.kind for style in styles} == set(KINDS) and any(style.cracks for style in styles)
+    colour, matte = np.full((64, 64, 3), 0.5, np.float32), np.zeros((64, 64), np.float32)
+    matte[16:48, 16:48] = 1
+    still = np.zeros(2)
+    for kind in KINDS:
+        picture = finish(colour * matte[..., None], matte, next(s for s in styles if s.kind == kind), still)
+        assert picture.shape == (64, 64, 4) and np.array_equal(picture[..., 3], matte * 255)
+    cracked = next(style for style in styles if style.cracks)
+    whole = finish(colour, matte, cracked._replace(cracks=0.0), still).astype(int)
+    broken = finish(colour, matte, cracked._replace(cracks=0.5), still).astype(int)
+    darker = (whole - broken)[..., :3].mean(-1)
+    assert 0.02 < (darker > 15).mean() < 0.6 and (darker > -40).all()
+
+
+def test_a_sculpture_is_of_one_stone():
+    rng = np.random.default_rng(1)
+    look = carved(sample_look(rng, 0.7, 0.5, 0.0, np.zeros(8), np.zeros(8)), rng)
+    assert all(np.array_equal(part, look.skin) for part in (look.lips, look.hair, look.iris, look.cloth, look.brow))
+    assert look.make_up == look.blush == look.freckles == 0
 
 
 def test_motions_cover_the_range():

@@ -10,6 +10,7 @@ from clips import sway, write_clip
 from mpkit.assets import EXAMPLES
 from mpkit.cli import main
 from mpkit.data import prepare as module
+from mpkit.data.anatomy import landmarks_on
 from mpkit.data.pairs import PairSet
 from mpkit.data.prepare import FRAMES, flaw, prepare, read_clip, shard_name
 from mpkit.data.shards import HeadShards
@@ -55,8 +56,7 @@ def test_what_is_good_becomes_people_and_the_rest_is_listed(prepared):
 
 def test_people_of_stills_and_clips_train_together(prepared):
     batch = PairSet({str(prepared[0]): 1.0}, batch_size=8, drivers=2)[0]
-    labelled = batch.source.labels.valid.flatten(1).any(1)
-    assert labelled.any() and not labelled.all()  # a clip has no mesh
+    assert batch.source.labels.valid.flatten(1).any(1).all() and batch.flow_valid.flatten(1).any(1).all()
     assert batch.source.picture.isfinite().all() and (batch.source.picture[:, 3] > 0.5).any()
 
 
@@ -114,6 +114,22 @@ def test_people_of_a_clip_are_spread_over_it(folder):
     assert len(people) == 2 and people[0]["numbers"].shape == (FRAMES, 54)
     roll = np.stack([person["rotation"][:, 1, 0] for person in people])  # each sees the whole sway, twice
     assert all(np.ptp(own) > 0.8 * np.ptp(roll) and (np.diff(np.sign(own)) != 0).sum() >= 3 for own in roll)
+
+
+def test_labels_of_a_clip_follow_its_landmarks(folder):
+    """A vertex is where the tracker sees its landmark; the neutral head is the same for all frames."""
+    person = read_clip(folder / "id001" / "video id" / "00001.mp4", 64)[0]
+    assert person["neutral"].shape == person["vertices"][0].shape and len(person["vertices"]) == FRAMES
+    landmarks = np.stack([landmarks_on(frame.astype(np.float32)) for frame in person["vertices"]])
+    for frame, picture in zip(landmarks, person["images"]):
+        with make_tracker() as tracker:
+            (face,) = tracker.detect(np.ascontiguousarray(picture[..., :3]))
+        assert np.abs((frame[:, :2] + 1) * 32 - face.landmarks[:468, :2]).mean() < 1.0  # pixels of 64
+    roll = np.degrees(np.arcsin(person["rotation"][:, 1, 0]))
+    eyes = landmarks[:, 263] - landmarks[:, 33]
+    assert np.corrcoef(roll, np.degrees(np.arctan2(eyes[:, 1], eyes[:, 0])))[0, 1] > 0.99
+    seen = person["triangle"] >= 0
+    assert (seen.mean((1, 2)) > 0.1).all() and (person["images"][:, ::2, ::2, 3][seen] > 100).mean() > 0.97
 
 
 def test_frames_that_teach_nothing_are_told_apart():

@@ -7,7 +7,7 @@ import numpy as np
 from mpkit.data import wear
 from mpkit.data.acting import sample_clip
 from mpkit.data.anatomy import Identity, landmarks_on, load_template, make_identity, move, sample_identity
-from mpkit.data.look import Features, Look, sample_look
+from mpkit.data.look import Features, Look, carved, sample_look
 from mpkit.data.motion import Motion, gaze_of, sample_motion
 from mpkit.data.painting import Style, finish, sample_style
 from mpkit.data.raster import rasterize, vertex_normals
@@ -72,6 +72,8 @@ def render_identity(seed: int, frames: int = 8, size: int = 256) -> dict[str, np
     rng = np.random.default_rng(seed)
     identity = sample_identity(rng)
     look, style = _sample_look(rng, identity), sample_style(rng)
+    if style.kind == "sculpture":
+        look = carved(look, rng)
     if rng.random() < ACTING_SHARE:
         motions = [sample_motion(rng, neutral=True), *sample_clip(rng, frames - 1)]
     else:

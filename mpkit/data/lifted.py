@@ -3,7 +3,7 @@
 The average head is bent until its landmarks meet those of the picture, takes the picture as its texture, and moves as
 synthetic heads do. A sheet behind it carries what the head mesh does not cover: hair, hats, neck and shoulders. What
 the picture does not show (mouth inside, closed lids, far cheek) is filled in from its surroundings. `mpkit prepare`
-lifts every still of a folder.
+lifts every still of a folder. The frames of a clip keep their own pictures: there the bent head gives the labels alone.
 """
 
 import functools
@@ -17,6 +17,7 @@ from mpkit.data import wear
 from mpkit.data.anatomy import Identity, express, landmarks_on, load_template, make_identity, move
 from mpkit.data.motion import Motion, gaze_of, rotation_matrix, sample_actions
 from mpkit.data.raster import interpolate, rasterize
+from mpkit.data.tracked import true_actions
 from mpkit.errors import NoFaceError
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.matte import Matte
@@ -62,19 +63,10 @@ def mesh() -> tuple[np.ndarray, np.ndarray]:
 
 def lift(image: np.ndarray, face: Face, alpha: np.ndarray, crop: Crop) -> Lift:
     """The picture (H, W, 3) uint8 with its tracked face, and the matte (side, side) of its head crop."""
-    source = Motion(face.rotation, np.zeros(3, np.float32), 1.0, face.rotation, face.actions)
-    average = make_identity({"age": 0.67}, {}, np.random.default_rng(0))
-    hidden = average.neutral.copy()
-    count = len(load_template().kept)
-    hidden[count + wear.HAIR.start : count + wear.GLASSES.stop] = wear.HIDDEN
-    average = average._replace(neutral=hidden)
-    posed = express(average, face.actions)
-    view = (face.landmarks[:468] - np.append(face.centre, 0)) / face.radius
-    view[:, 2] -= (view[:, 2] - (landmarks_on(posed) @ face.rotation.T)[:, 2]).mean()
-    bent = average.neutral + _bend(landmarks_on(posed), view @ face.rotation, posed)
-    sheet, share = _sheet(face.rotation)
+    source = Motion(face.rotation, np.zeros(3, np.float32), 1.0, face.rotation, true_actions(face))
+    average, (sheet, share) = _average(), _sheet(face.rotation)
     identity = average._replace(
-        neutral=np.concatenate([bent, sheet]).astype(np.float32),
+        neutral=np.concatenate([bent_head(face), sheet]),
         head_share=np.concatenate([average.head_share, share]).astype(np.float32),
     )
     side = len(alpha)
@@ -83,6 +75,25 @@ def lift(image: np.ndarray, face: Face, alpha: np.ndarray, crop: Crop) -> Lift:
     vertices = move(identity, source)
     _, _, depth = rasterize(vertices, mesh()[0], side)
     return Lift(identity, source, texture, vertices[:, :2], depth)
+
+
+@functools.lru_cache(maxsize=1)
+def _average() -> Identity:
+    """The average head, bald and with nothing on."""
+    average = make_identity({"age": 0.67}, {}, np.random.default_rng(0))
+    bare, count = average.neutral.copy(), len(load_template().kept)
+    bare[count + wear.HAIR.start : count + wear.GLASSES.stop] = wear.HIDDEN
+    return average._replace(neutral=bare)
+
+
+def bent_head(face: Face) -> np.ndarray:
+    """The neutral average head so bent that with the face's expression its landmarks are the face's: canonical
+    vertices (N, 3) float32, without sheet."""
+    average = _average()
+    posed = express(average, true_actions(face))
+    view = (face.landmarks[:468] - np.append(face.centre, 0)) / face.radius
+    view[:, 2] -= (view[:, 2] - (landmarks_on(posed) @ face.rotation.T)[:, 2]).mean()
+    return (average.neutral + _bend(landmarks_on(posed), view @ face.rotation, posed)).astype(np.float32)
 
 
 def _bend(landmarks: np.ndarray, wanted: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -134,6 +145,35 @@ def render(lifted: Lift, motion: Motion, size: int) -> dict[str, np.ndarray]:
         "actions": motion.actions.astype(np.float32),
         "gaze": gaze_of(motion.actions),
     }
+
+
+def label_frames(faces: list[Face], crop: Crop, mattes: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Labels of frames of one person: the fields of data.heads.render_identity that say which point of the head is
+    where. Each frame's head is bent onto its own landmarks; the neutral head is the mean of them. Hair, shoulders and
+    what the matte (S, S) in [0, 1] leaves out have no label."""
+    triangles, part = mesh()
+    kept = np.flatnonzero(part != wear.PARTS.index("hair"))  # not the sheet
+    average, heads = _average(), [bent_head(face) for face in faces]
+    frames = []
+    for face, head, matte in zip(faces, heads, mattes):
+        half = len(matte) // 2
+        place = Motion(
+            face.rotation,
+            np.append(crop.to_crop(face.centre), 0),
+            face.radius / crop.radius,
+            face.rotation,
+            true_actions(face),
+        )
+        vertices = move(average._replace(neutral=head), place)
+        seen, barycentric, _ = rasterize(vertices, triangles[kept], half)
+        person = cv2.resize(matte.astype(np.float32), (half, half), interpolation=cv2.INTER_AREA) > 0.5
+        triangle = np.where(person & (seen >= 0), kept[seen], -1).astype(np.int32)
+        frames.append((triangle, barycentric.astype(np.float16), vertices))
+    triangle, barycentric, vertices = map(np.stack, zip(*frames))
+    nowhere = np.zeros((len(faces), (SHEET + 1) ** 2, 3))
+    vertices = np.concatenate([vertices, nowhere], 1).astype(np.float16)
+    neutral = np.concatenate([np.mean(heads, 0), nowhere[0]]).astype(np.float32)
+    return {"triangle": triangle, "barycentric": barycentric, "vertices": vertices, "neutral": neutral}
 
 
 def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> np.ndarray:

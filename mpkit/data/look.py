@@ -73,6 +73,17 @@ IRIS_TONES = (
 )  # fmt: skip
 
 
+STONES = ((0.88, 0.86, 0.82), (0.80, 0.70, 0.56), (0.62, 0.62, 0.60))  # marble, sandstone, granite
+
+
+def carved(look: Look, rng: np.random.Generator) -> Look:
+    """The same person in stone: one colour for everything, with nothing painted on."""
+    stone = linear(np.array(STONES[rng.integers(len(STONES))]) * rng.uniform(0.9, 1.05))
+    parts = ("skin", "lips", "hair", "brow", "iris", "cover", "cover_trim", "cloth", "cloth_trim", "frame")
+    plain = dict.fromkeys(("make_up", "blush", "freckles"), 0.0)
+    return look._replace(**dict.fromkeys(parts, stone), **plain, pupil=0.12, gloss=rng.uniform(0.05, 0.4))
+
+
 def sample_look(rng: np.random.Generator, age: float, femininity: float, beard: float, hairline, knots) -> Look:
     """Random colours and light for a person."""
     tone = rng.uniform(0, len(SKIN_TONES) - 1.001)

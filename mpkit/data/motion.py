@@ -111,6 +111,17 @@ def _sample_gaze_and_lids(rng, values, both):
             values[name] = 0.0  # lids that close are neither wide nor squeezed
 
 
+def with_gaze(actions: np.ndarray, gaze: np.ndarray) -> np.ndarray:
+    """Actions (52,) whose eyeLook actions mean the gaze (2,) in [-1, 1]: x to the picture's right, y down."""
+    x, y = gaze
+    looks = {"OutLeft": x, "InRight": x, "InLeft": -x, "OutRight": -x}
+    looks |= {"DownLeft": y, "DownRight": y, "UpLeft": -y, "UpRight": -y}
+    actions = actions.copy()
+    for name, value in looks.items():
+        actions[ACTIONS.index("eyeLook" + name)] = max(value, 0)
+    return actions
+
+
 def gaze_of(actions: np.ndarray) -> np.ndarray:
     """Gaze (2,) in [-1, 1] that the eyeLook actions (52,) mean: x to the picture's right, y down."""
     value = dict(zip(ACTIONS, actions.tolist(), strict=True))

@@ -6,13 +6,17 @@ import cv2
 import numba
 import numpy as np
 
+KINDS = {"photo": 0.57, "paint": 0.18, "sepia": 0.05, "sketch": 0.05, "old master": 0.11, "sculpture": 0.04}  # shares
+PHOTOGRAPHED = ("photo", "sculpture")
+
 
 class Style(NamedTuple):
     """How a person's pictures are finished; the same for all frames."""
 
-    kind: str  # "photo", "paint", "sepia", "sketch" or "old master"
+    kind: str  # one of KINDS
     brush: int  # radius of the brush filter in pixels at 256, 0 none
     levels: int  # of the limited palette, 0 none
+    cracks: float  # how dark the craquelure is, 0 none
     grain: float
     blur: float  # pixels at 256
     contrast: float
@@ -22,9 +26,9 @@ class Style(NamedTuple):
 
 
 def sample_style(rng: np.random.Generator) -> Style:
-    """60 % photographs, 40 % paintings and drawings."""
-    kind = str(rng.choice(("photo", "paint", "sepia", "sketch", "old master"), p=(0.6, 0.18, 0.05, 0.05, 0.12)))
-    painted = kind in ("paint", "old master")
+    """Photographs, paintings, drawings and sculptures, in the shares of KINDS."""
+    kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+    painted, photographed = kind in ("paint", "old master"), kind in PHOTOGRAPHED
     background = rng.uniform(0.05, 0.95, (2, 3))
     greys = background.mean(1, keepdims=True)
     background = greys + (background - greys) * rng.uniform(0, 0.5)
@@ -34,10 +38,11 @@ def sample_style(rng: np.random.Generator) -> Style:
         kind=kind,
         brush=int(rng.integers(1, 4)) if painted else 0,
         levels=int(rng.integers(7, 16)) if kind == "paint" and rng.random() < 0.5 else 0,
-        grain=rng.uniform(0.005, 0.03) if kind != "photo" else rng.uniform(0, 0.015),
-        blur=rng.uniform(0, 0.7) if kind == "photo" else 0.0,
+        cracks=rng.uniform(0.1, 0.5) if kind == "old master" and rng.random() < 0.5 else 0.0,
+        grain=rng.uniform(0, 0.015) if photographed else rng.uniform(0.005, 0.03),
+        blur=rng.uniform(0, 0.7) if photographed else 0.0,
         contrast=rng.uniform(0.85, 1.2),
-        tint=np.exp(rng.normal(0, 0.03 if kind == "photo" else 0.05, 3)).astype(np.float32),
+        tint=np.exp(rng.normal(0, 0.03 if photographed else 0.05, 3)).astype(np.float32),
         background=background.astype(np.float32),
         seed=int(rng.integers(1 << 30)),
     )
@@ -66,10 +71,12 @@ def finish(colour: np.ndarray, matte: np.ndarray, style: Style, shift: np.ndarra
         picture = picture * np.float32((1.02, 0.9, 0.7)) * 0.92 + np.float32((0.03, 0.02, 0.0))
     if style.levels:
         picture = (picture * style.levels).round() * 0.7 / style.levels + 0.3 * picture
+    if style.cracks:
+        picture = picture * (1 - style.cracks * _craquelure(rng, size)[..., None])
     picture = ((picture - 0.5) * style.contrast + 0.5) * style.tint
     if style.grain:
         grain = rng.standard_normal((size, size), np.float32) * np.float32(style.grain)
-        if style.kind != "photo":  # canvas
+        if style.kind not in PHOTOGRAPHED:  # canvas
             grain = cv2.GaussianBlur(grain, (0, 0), 0.7) * 2
         picture = picture + grain[..., None]
     return (np.dstack([picture, matte]) * 255 + 0.5).clip(0, 255).astype(np.uint8)
@@ -90,6 +97,19 @@ def _background(rng, size: int, style: Style, shift: np.ndarray) -> np.ndarray:
     blend = np.clip(blend + rng.uniform(0, 0.8) * clouds, 0, 1)[..., None].astype(np.float32)
     coloured = style.background[0] * (1 - blend) + style.background[1] * blend
     return cv2.resize(coloured, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _craquelure(rng, size: int) -> np.ndarray:
+    """Fine lines between bent cells, as varnish and paint break with age; (S, S) float32 in [0, 1]."""
+    seeds = np.ones((size, size), np.uint8)
+    seeds[tuple(rng.integers(0, size, (2, int(rng.integers(150, 500)))))] = 0
+    cells = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    lines = (cells != np.roll(cells, 1, 0)) | (cells != np.roll(cells, 1, 1))
+    bend = cv2.GaussianBlur(rng.standard_normal((size, size, 2), np.float32), (0, 0), size / 60) * size / 6
+    place = np.mgrid[:size, :size].astype(np.float32).transpose(1, 2, 0) + bend
+    broken = cv2.GaussianBlur(rng.random((size, size), np.float32), (0, 0), size / 30)  # some lines end
+    lines = lines * np.float32(broken > np.median(broken))
+    return cv2.remap(lines, place[..., 1], place[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,8 +1,9 @@
 """A folder of real pictures and clips as training data: `mpkit prepare`. Tracked, cropped and matted by the code that
 animates; frames that teach nothing (small, blurred, cut off) are left out.
 
-A clip becomes "people" of FRAMES frames, spread over the clip, in the layout of data/shards.py without the fields that
-only a mesh has. A still is lifted (data/lifted.py): it becomes a person of FRAMES poses and expressions, with labels.
+A clip becomes "people" of FRAMES frames, spread over the clip, in the layout of data/shards.py; their labels are those
+of a head that is bent onto the landmarks of each frame. A still is lifted: it becomes a person of FRAMES poses and
+expressions (both: data/lifted.py).
 """
 
 import hashlib
@@ -18,19 +19,21 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mpkit.data.lifted import lift_person
+from mpkit.data.lifted import label_frames, lift_person, mesh
 from mpkit.data.shards import save_shard
 from mpkit.data.tracked import read_numbers
 from mpkit.data.workers import worker_pool
 from mpkit.errors import MediaError, MpkitError, NoFaceError
 from mpkit.faces.crop import Crop, cut, pose_in
+from mpkit.faces.follow import follow
 from mpkit.faces.matte import Matte
-from mpkit.faces.tracker import Face, make_tracker, select_face
+from mpkit.faces.tracker import Face, make_tracker
 from mpkit.media import is_still, one_line
 from mpkit.video import VideoReader
 
 FRAMES = 8  # of a person
 EVERY = 3  # frames of a clip between two that are looked at
+MOST_FRAMES = 1024  # of a clip; a longer one is used up to there
 STILLS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 CLIPS = (".mp4", ".webm", ".mov", ".avi", ".mkv", ".m4v", ".mpg", ".mpeg", ".gif")
 SMALLEST = 48  # pixels of the head crop's half side: less is enlarged more than twice at 256
@@ -139,34 +142,34 @@ def read_clip(path: Path, size: int) -> list[dict[str, np.ndarray]]:
     The crop is fixed by the first good face. Frame n goes to person n mod (number of people), so that a person's frames
     lie far apart in time.
     """
-    frames, crop, reasons = [], None, {}
+    frames, faces, crop, reasons = [], [], None, {}
     with VideoReader(path) as reader, make_tracker(video=True) as tracker, Matte() as matte:
-        for index, (_, picture) in enumerate(reader):
-            faces = tracker.detect(picture)  # every frame: the tracker follows the face
+        for index, (_, picture, face) in enumerate(follow(reader, tracker)):
             if index % EVERY:
                 continue
-            reason = "no face" if not faces else flaw(picture, select_face(faces), crop)
+            reason = "no face" if face is None else flaw(picture, face, crop)
             if reason:
                 reasons[reason] = reasons.get(reason, 0) + 1
                 continue
-            face = select_face(faces)
             crop = crop or Crop.of(face)
             alpha = (matte.in_crop(picture, crop, size) * 255).round().astype(np.uint8)
             pose = dict(zip(("rotation", "translation", "scale"), (part[0].numpy() for part in pose_in(face, crop))))
             image = np.concatenate([cut(picture, crop, size), alpha[..., None]], axis=2)
             frames.append({"images": image, "numbers": np.concatenate([face.actions, face.gaze]), **pose})
+            faces.append(face)
+            if len(faces) == MOST_FRAMES:
+                break
     people = len(frames) // FRAMES
     if not people:
         found = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "it is short"
         raise NoFaceError(f"{len(frames)} good frames of every {EVERY}rd, {FRAMES} are needed ({found})")
-    return [_stack(frames[person : people * FRAMES : people]) for person in range(people)]
-
-
-def _stack(frames: list[dict]) -> dict[str, np.ndarray]:
-    """Frames of one person -> fields of a shard."""
     fields = {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
-    fields["numbers"] = fields["numbers"].astype(np.float32)
-    return fields | {"found": np.ones(len(frames), bool)}
+    fields |= label_frames(faces, crop, list(fields["images"][..., 3] / 255)) | {"found": np.ones(len(frames), bool)}
+    shared = {"neutral": fields.pop("neutral"), "faces": mesh()[0]}
+    return [
+        {name: values[person : people * FRAMES : people] for name, values in fields.items()} | shared
+        for person in range(people)
+    ]
 
 
 def flaw(picture: np.ndarray, face: Face, crop: Crop | None) -> str | None:

@@ -1,0 +1,42 @@
+"""The numbers of a frame: in units of what a tracker reads, without its noise."""
+
+import numpy as np
+import pytest
+
+from mpkit.data.motion import gaze_of, with_gaze
+from mpkit.data.tracked import READING, conditioning, true_actions
+from mpkit.faces.tracker import ACTIONS, Face
+
+JAW, BROW = ACTIONS.index("jawOpen"), ACTIONS.index("browInnerUp")
+
+
+def test_renders_say_what_would_be_read_of_them():
+    actions = np.zeros(52, np.float32)
+    actions[[JAW, BROW]] = 0.5
+    sample = {"actions": actions, "gaze": np.float32((1, -1)), "numbers": np.random.rand(54)}
+    numbers = conditioning(sample)
+    assert numbers[JAW] == pytest.approx(0.5 * READING[JAW]) and READING[JAW] < 0.7 and numbers[BROW] == 0.5
+    assert numbers[52:] == pytest.approx(READING[52:] * (1, -1)) and numbers.dtype == np.float32
+    sample["numbers"] = np.random.rand(54)
+    assert np.array_equal(conditioning(sample), numbers)  # a noisy reading is no label
+
+
+def test_real_frames_have_their_readings():
+    numbers = np.random.rand(54).astype(np.float32)
+    assert np.array_equal(conditioning({"numbers": numbers}), numbers)
+
+
+def test_true_actions_are_the_inverse():
+    actions = np.zeros(52, np.float32)
+    actions[[JAW, BROW]] = 0.3, 0.6
+    face = Face(np.zeros((478, 3)), (0, 0, 1, 1), actions, np.float32((0.3, -0.2)), np.eye(3), np.zeros(2), 1.0)
+    truth = true_actions(face)
+    numbers = conditioning({"actions": truth, "gaze": gaze_of(truth)})
+    assert numbers[[JAW, BROW, 52, 53]] == pytest.approx((0.3, 0.6, 0.3, -0.2), abs=1e-6)
+    assert 0 <= truth.min() and truth.max() <= 1
+
+
+def test_gaze_and_look_actions_say_the_same():
+    for gaze in ((0.5, -0.3), (-1.0, 1.0), (0.0, 0.0)):
+        actions = with_gaze(np.ones(52, np.float32), np.float32(gaze))
+        assert np.allclose(gaze_of(actions), gaze) and actions[JAW] == 1

@@ -11,8 +11,16 @@ from mpkit.geometry import identity_flow, identity_grid, identity_pose, rotation
 from mpkit.losses.adversarial import discriminator_loss, generator_loss, matching_loss
 from mpkit.losses.cycle import cycle_loss
 from mpkit.losses.expression import latent_loss, pose_loss
-from mpkit.losses.geometric import depth_loss, driver_warp_loss, flow_loss, mask_loss, smoothness_loss, source_warp_loss
-from mpkit.losses.objective import BaseObjective, BaseWeights, neighbours
+from mpkit.losses.geometric import (
+    colour_loss,
+    depth_loss,
+    driver_warp_loss,
+    flow_loss,
+    mask_loss,
+    smoothness_loss,
+    source_warp_loss,
+)
+from mpkit.losses.objective import BaseObjective, BaseWeights, WarpObjective, neighbours
 from mpkit.losses.perceptual import PerceptualLoss
 from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import BaseModel
@@ -111,6 +119,31 @@ def test_mask_is_one_where_the_source_shows_and_zero_where_it_hides():
     flat = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
     mask_loss(flat, shown, labelled).backward()
     assert (flat.grad[..., :4, :] < 0).all() and (flat.grad[..., 4:, :] > 0).all()
+
+
+def test_colours_count_where_they_are_weighed():
+    picture, weight = torch.full((1, 3, 8, 8), 0.5), torch.zeros(1, 4, 4)
+    weight[:, :2] = 2
+    colour = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
+    assert colour_loss(colour, picture, weight) == 0
+    loss = colour_loss(colour + 0.1, picture, weight)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.3, abs=1e-5)  # of three colours
+    assert (colour.grad[..., :2, :] > 0).all() and (colour.grad[..., 2:, :] == 0).all()
+
+
+def test_what_an_expression_uncovers_is_learned_without_rendering():
+    """The stage `warps` teaches the colours of what the source hides, and only there."""
+    torch.manual_seed(0)
+    pairs = some_pairs()
+    hidden = pairs.flow_valid.clone()
+    hidden[:, 18:24, 14:18] = False  # the mouth
+    for shown, learns in ((pairs.flow_valid, False), (hidden, True)):
+        model = BaseModel(preset("nano"))
+        _, terms, _ = WarpObjective(BaseWeights())(model, pairs._replace(flow_valid=shown))
+        terms["inside"].backward()
+        colours = model.face_driver.fields.grad[:, 3:]
+        assert (colours.abs().sum() > 0) == learns and model.face_driver.fields.grad[:, :3].abs().sum() == 0
 
 
 def test_smoothness_lets_affine_fields_be():

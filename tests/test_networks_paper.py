@@ -22,7 +22,7 @@ from mpkit.networks import (
     BaseModel,
     Enhancer,
 )
-from mpkit.networks.blocks import AdaptiveGroupNorm, standardize_weights
+from mpkit.networks.blocks import AdaptiveGroupNorm, Conv3d, standardize_weights
 
 # --- the paper's shapes and layers -----------------------------------------------------------------------------------
 
@@ -153,3 +153,9 @@ def test_standardised_weights_have_mean_0_and_variance_1_over_fan_in():
     weight = conv.weight.flatten(1)
     assert_close(weight.mean(1), torch.zeros(16), atol=1e-6, rtol=0)
     assert_close(weight.var(1) * weight.shape[1], torch.ones(16), atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("inputs, outputs", [(4, 8), (8, 8), (8, 3)])
+def test_3d_convolutions_on_a_cpu_are_the_same_sum(inputs, outputs):
+    conv, volume = Conv3d(inputs, outputs, 3, padding=1), torch.randn(2, inputs, 5, 6, 7)
+    assert_close(conv(volume), nn.Conv3d.forward(conv, volume), atol=1e-5, rtol=1e-5)

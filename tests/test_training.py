@@ -133,6 +133,20 @@ def test_every_quick_stage_trains_what_it_is_for(shards, tmp_path, stage):
     assert moved == wanted[stage]
 
 
+def test_frozen_parts_stay_as_they_are(shards, tmp_path):
+    torch.manual_seed(0)
+    start = STAGES["base"].build("nano").state_dict()
+    frozen = ("warp_driver", "appearance.vector")
+    network = train(config(shards, tmp_path, steps=2, ema=0.0, freeze=frozen), "base", progress=False)
+    for name, value in network.state_dict().items():
+        if name.startswith(frozen):
+            assert torch.equal(value, start[name])
+    moved = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(value, start[name])}
+    assert {"warp_source", "render", "appearance", "refine"} <= moved
+    with pytest.raises(MpkitError, match="no part 'hands' to freeze"):
+        train(config(shards, tmp_path / "b", steps=1, freeze=("hands",)), "base", progress=False)
+
+
 def test_bf16_trains(shards, tmp_path):
     """What CUDA would do in half precision, on the CPU; in a process of its own, as precision is set once in each."""
     options = "--preset nano --batch-size 2 --steps 2 --log-every 1 --device cpu --precision bf16".split()

@@ -68,6 +68,12 @@ def mask_loss(mask: Tensor, shown: Tensor, weight: Tensor) -> Tensor:
     return _masked_mean(-torch.where(shown, mask, 1 - mask).log(), weight)
 
 
+def colour_loss(colour: Tensor, picture: Tensor, weight: Tensor) -> Tensor:
+    """L1 between colours (B, 3, h, h) and a picture (B, 3, S, S), where `weight` (B, h, h) says."""
+    wanted = F.adaptive_avg_pool2d(picture, colour.shape[-2:])
+    return _masked_mean((colour - wanted).abs().sum(1), weight)
+
+
 def smoothness_loss(delta: Tensor) -> Tensor:
     """Mean squared second difference of an offset field (B, 3, D, H, W): bends cost, stretches do not."""
     return sum(delta.diff(n=2, dim=axis).square().mean() for axis in (2, 3, 4))

@@ -21,6 +21,7 @@ from mpkit.losses.cycle import cycle_loss
 from mpkit.losses.expression import actions_loss, latent_loss, pose_loss
 from mpkit.losses.gaze import GazeLoss, gaze_terms
 from mpkit.losses.geometric import (
+    colour_loss,
     depth_loss,
     driver_surface_loss,
     driver_warp_loss,
@@ -38,6 +39,7 @@ from mpkit.networks.discriminator import Discriminator
 from mpkit.networks.gaze import GazeNetwork
 from mpkit.networks.identity import IdentityNetwork
 from mpkit.networks.motion import HeadMotion
+from mpkit.networks.render import inside_colour
 from mpkit.networks.warp import warp_from_source, warp_to_driver
 from mpkit.training.checkpoint import load_network
 
@@ -61,6 +63,7 @@ class BaseWeights:
     flow: float = 3.0  # the detail path's flow, supervised
     depth: float = 0.3  # the depth softmax, supervised
     mask: float = 0.1  # painting what the source hides, and nothing else
+    inside: float = 0.1  # colours of what an expression uncovers (stage `warps`; `base` sees them in the result)
     smoothness: float = 1.0  # second differences of both offset fields
     pose: float = 0.3  # E_mtn's R, t, s
     latent: float = 0.1  # E_mtn's z
@@ -122,14 +125,16 @@ class WarpObjective(Objective):
             "source_surface": source_surface_loss(of_source, source.pose, source_labels),
         }
         if of_driver.face is not None:
-            hidden = of_driver.hidden(driver.pose.unapply(driver.labels.view))
+            hidden, colour = of_driver.inside(driver.pose.unapply(driver.labels.view)).split([1, 3], dim=1)
             heavy = driver.labels.valid * shrunk(pairs.attention, hidden.shape[-1])
             terms["mask"] = mask_loss(torch.sigmoid(MASK_AT_REST - hidden), pairs.flow_valid, heavy)
+            colour = inside_colour(colour, source.picture.repeat_interleave(count, 0))
+            terms["inside"] = colour_loss(colour, driver.picture[:, :3], heavy * ~pairs.flow_valid)
         smoothness = smoothness_loss(of_driver.volume) + smoothness_loss(of_source.volume)
         weights = self.weights
         total = weights.warp * (terms["driver_warp"] + terms["source_warp"]) + weights.smoothness * smoothness
         total = total + weights.surface * (terms["driver_surface"] + terms["source_surface"])
-        total = total + weights.mask * terms.get("mask", 0)
+        total = total + weights.mask * terms.get("mask", 0) + weights.inside * terms.get("inside", 0)
         return total, terms | {"smoothness": smoothness}, None
 
 
@@ -184,7 +189,8 @@ class BaseObjective(Objective):
             heavy = driver.labels.valid * shrunk(pairs.attention, pairs.flow_valid.shape[-1])
             terms["mask"] = mask_loss(detail.mask, pairs.flow_valid, heavy)
         terms["smoothness"] = smoothness_loss(avatar.warp.movedim(-1, 1)) + smoothness_loss(driven.warp.movedim(-1, 1))
-        terms |= motion_terms(model, pairs, torch.cat([z_source, z_driver]))
+        if self.weights.pose or self.weights.latent or self.weights.actions:
+            terms |= motion_terms(model, pairs, torch.cat([z_source, z_driver]))
         if self.critic:
             with frozen(self.critic):
                 real, fake = self.critic(driver.picture[:, :3]), self.critic(image)

@@ -53,7 +53,7 @@ class BaseModel(nn.Module):
         self.warp_source = WarpGenerator(config)
         self.warp_driver = WarpGenerator(config)
         self.face_source = FaceField(config, 2) if config.face_size else None
-        self.face_driver = FaceField(config, 3) if config.face_size else None
+        self.face_driver = FaceField(config, 6) if config.face_size else None
         self.refine = VolumeRefiner(config)
         self.render = Renderer(config)
         to_channels_last(self)
@@ -76,10 +76,10 @@ class BaseModel(nn.Module):
 
         def trace(seen: Tensor) -> tuple[Tensor, Tensor]:
             """Points of the driven view (B, h, w, 3) -> where the source shows them, by both warps in turn, and how
-            surely it hides them (B, 1, h, w)."""
+            surely it hides them and what colour they have (logits (B, 4, h, w))."""
             unposed = motion.pose.unapply(seen)
             canonical = offsets.displace(unposed)
-            return avatar.motion.pose.apply(avatar.offsets.displace(canonical)), offsets.hidden(unposed)
+            return avatar.motion.pose.apply(avatar.offsets.displace(canonical)), offsets.inside(unposed)
 
         rendering = self.render(volume, trace, avatar.picture, motion.expression + avatar.vector)
         return Driven(rendering, offsets, warp, volume)

@@ -11,21 +11,31 @@ from mpkit.config import ModelConfig
 
 
 class Conv3d(nn.Conv3d):
-    """nn.Conv3d, with its 3x3x3 kernels computed on a CPU as one 2D convolution of all slices beside their neighbours.
+    """nn.Conv3d, with its 3x3x3 kernels computed on a CPU as one 2D convolution of all slices.
 
-    The same sum: (B, C, D, H, W) becomes B * D pictures of 3C channels. For one small volume PyTorch would fall back
-    to a 3D convolution five times slower (measured: W_->d of the tiny preset on two cores).
+    The same sum: (B, C, D, H, W) becomes B * D pictures of 3C channels, each slice beside its neighbours; or, where the
+    output is thinner, pictures of C channels whose three results go to the slice and its neighbours. For one small
+    volume PyTorch would fall back to a 3D convolution five times slower (W_->d of the tiny preset on two cores).
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or self.kernel_size != (3, 3, 3):
             return super().forward(x)
+        if self.out_channels < self.in_channels:
+            return self._spread(x)
         depth = x.shape[2]
         padded = F.pad(x, (0, 0, 0, 0, 1, 1))
         slices = torch.cat([padded[:, :, k : k + depth] for k in range(3)], dim=1)
         weight = rearrange(self.weight, "o c k h w -> o (k c) h w")
         flat = F.conv2d(rearrange(slices, "b c d h w -> (b d) c h w"), weight, self.bias, padding=1)
         return rearrange(flat, "(b d) c h w -> b c d h w", d=depth)
+
+    def _spread(self, x: Tensor) -> Tensor:
+        weight = rearrange(self.weight, "o c k h w -> (k o) c h w")
+        flat = F.conv2d(rearrange(x, "b c d h w -> (b d) c h w"), weight, padding=1)
+        before, own, after = rearrange(flat, "(b d) (k o) h w -> k b o d h w", d=x.shape[2], k=3)
+        out = own if self.bias is None else own + self.bias.view(-1, 1, 1, 1)
+        return out + F.pad(before, (0, 0, 0, 0, 1, -1)) + F.pad(after, (0, 0, 0, 0, -1, 1))
 
 
 CONV = {2: nn.Conv2d, 3: Conv3d}

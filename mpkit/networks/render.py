@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import cell_centres, identity_flow, project, resize_flow, sample
+from mpkit.geometry import cell_centres, identity_flow, project, resize_flow, sample, window
 from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
+
+FACE = (0.0, 0.1, 0.3)  # where a head crop shows cheeks, nose and mouth, about: x, y, half side
 
 
 class Detail(NamedTuple):
@@ -72,8 +74,8 @@ class Renderer(nn.Module):
         condition: Tensor | None = None,
     ) -> Rendering:
         """With the detail path: `trace` takes points of the driven view (B, h, w, 3) to the source's view, and says how
-        surely the source hides them (logits (B, 1, h, w)); `picture` (B, 4, S, S) is the premultiplied RGBA source,
-        `condition` (B, latent) = z_d + e_s."""
+        surely the source hides them and what colour they have (logits (B, 4, h, w)); `picture` (B, 4, S, S) is the
+        premultiplied RGBA source, `condition` (B, latent) = z_d + e_s."""
         h = self.project(project(volume))
         for block in self.blocks:
             h = block(h, condition)
@@ -84,7 +86,7 @@ class Renderer(nn.Module):
 
         depth_weights = torch.softmax(self.depth(h), dim=1)
         points = surface(depth_weights, picture.shape[-1] // self.shuffle)
-        places, hidden = trace(points)
+        places, inside = trace(points)
         coarse_flow = places[..., :2].movedim(-1, 1)
         for block in self.up[:-1]:
             h = block(upsample(h, 2), condition)
@@ -92,14 +94,30 @@ class Renderer(nn.Module):
         first_look = F.pixel_unshuffle(sample_picture(picture, flow, picture.shape[-1]), self.shuffle)
         h = self.up[-1](torch.cat([upsample(h, 2), first_look], dim=1), condition)
         flow = flow + self.flow_last(h)
+        hidden, hidden_colour = upsample(inside, self.shuffle).split([1, 3], dim=1)
         colour, mask = self._to_pixels(h).split([4, 1], dim=1)
-        colour, mask = torch.sigmoid(colour), torch.sigmoid(mask + 1 - upsample(hidden, self.shuffle))
+        mask = torch.sigmoid(mask + 1 - hidden)
+        colour = torch.sigmoid(colour)
+        uncovered = inside_colour(hidden_colour, picture)
+        colour = torch.cat([colour[:, :3].lerp(uncovered, hiding(hidden)), colour[:, 3:]], dim=1)
         warped = sample_picture(picture, flow, colour.shape[-1])
         image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
         return Rendering(image, alpha, Detail(colour, mask, warped, coarse_flow, flow, depth_weights))
 
     def _to_pixels(self, h: Tensor) -> Tensor:
         return F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.shuffle)
+
+
+def hiding(hidden: Tensor) -> Tensor:
+    """Share in [0, 1) of the colour that an expression uncovers in what is painted, from the logit `hidden`."""
+    return torch.tanh(hidden.clamp_min(0) / 2)
+
+
+def inside_colour(logits: Tensor, picture: Tensor) -> Tensor:
+    """Logits of colours (B, 3, h, w) -> colours in [0, 1], in the light that falls on the source: relative to the
+    mean of `picture` (B, 4, H, W) in FACE. The teeth of an old painting are as yellow as its skin."""
+    light = window(picture[:, :3], FACE, 16).mean((2, 3), keepdim=True)
+    return (2 * torch.sigmoid(logits) * light).clamp(max=1)
 
 
 def surface(depth_weights: Tensor, size: int) -> Tensor:

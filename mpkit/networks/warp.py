@@ -16,18 +16,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import Pose, identity_grid, inverse_rigid_grid, sample
+from mpkit.geometry import Pose, cell_centres, identity_grid, inverse_rigid_grid, sample
 from mpkit.networks.blocks import Conv3d, ResBlock, group_norm, standardize_weights, upsample
 
 BASIS_SCALE = (1, 2, 2)  # how much coarser than delta the basis fields are: depth, height, width
 POSE_SPREAD = 0.1  # about the standard deviation of the numbers of a pose
-FACE_SCALE = (0.3, 0.3, 10.0)  # of the fine fields: a step of the optimizer moves a lid by less than its height
+FACE_EDGE = 0.2  # share of the half window along which the fine fields fade to nothing, so that no seam shows
+FACE_SCALE = (0.3, 0.3, 10.0, 5.0, 5.0, 5.0)  # of the fine fields: the optimizer moves a lid by less than its height
 
 
 class Offsets(NamedTuple):
     """What an expression does to points of the canonical frame: delta (B, 3, D, H, W) in all of it, order (x, y, z),
-    and `face` (B, 2 or 3, F, F), finer, in the `window` (x, y, half side) of x and y where the face is; None without.
-    The third channel of `face` is no offset but a logit: how surely the source hides what is there."""
+    and `face` (B, 2 or 6, F, F), finer, in the `window` (x, y, half side) of x and y where the face is; None without.
+    The driver's `face` has more channels than offsets: a logit, how surely the source hides what is there, and logits
+    of its colour. Teeth and the inside of a mouth are where the expression says, so they are mixed as offsets are."""
 
     volume: Tensor
     face: Tensor | None = None
@@ -40,10 +42,11 @@ class Offsets(NamedTuple):
             return moved
         return moved + F.pad(sample(self.face[:, :2], self._place(points)).movedim(1, -1), (0, 1))
 
-    def hidden(self, points: Tensor) -> Tensor:
-        """The logit at canonical points (B, h, w, 3) with the expression still in, (B, 1, h, w); 0 outside the face."""
+    def inside(self, points: Tensor) -> Tensor:
+        """The logits of what is hidden and of its colour at canonical points (B, h, w, 3) with the expression still in,
+        (B, 4, h, w); 0 outside the face."""
         if self.face is None:
-            return points.new_zeros(len(points), 1, *points.shape[1:3])
+            return points.new_zeros(len(points), 4, *points.shape[1:3])
         return sample(self.face[:, 2:], self._place(points))
 
     def _place(self, points: Tensor) -> Tensor:
@@ -92,7 +95,7 @@ class WarpGenerator(nn.Module):
 
 class FaceField(nn.Module):
     """condition (B, latent) = z + e -> fine fields (B, channels, F, F) over the face: offsets in canonical units, order
-    (x, y), and on the driver's side the logit of `Offsets.hidden`.
+    (x, y), and on the driver's side the logits of `Offsets.inside`.
 
     A mix of learned fields, as blendshapes are mixed: one for each number of the condition, and `face_extra` whose
     shares a small network says, because the same smile is not at the same place in every face.
@@ -103,11 +106,13 @@ class FaceField(nn.Module):
         size, extra = config.latent_size, config.face_extra
         self.mix = nn.Sequential(nn.Linear(size, 2 * size), nn.SiLU(), nn.Linear(2 * size, extra))
         self.fields = nn.Parameter(torch.zeros(size + extra, channels, config.face_size, config.face_size))
+        fade = ((1 - cell_centres(config.face_size).abs()) / FACE_EDGE).clamp(max=1)
+        self.register_buffer("fade", fade[:, None] * fade, persistent=False)
 
     def forward(self, condition: Tensor) -> Tensor:
         shares = torch.cat([condition, self.mix(condition)], dim=1)
         scale = shares.new_tensor(FACE_SCALE[: self.fields.shape[1]]).view(-1, 1, 1)
-        return scale * torch.einsum("bk,kcij->bcij", shares, self.fields)
+        return scale * self.fade * torch.einsum("bk,kcij->bcij", shares, self.fields)
 
 
 def warp_from_source(delta: Tensor, pose: Pose) -> Tensor:

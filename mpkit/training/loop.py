@@ -46,6 +46,7 @@ class TrainConfig:
     grid_every: int = 500
     log_every: int = 25
     workers: int = 0  # processes that load data
+    freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, e.g. warp_driver appearance.vector
     weights: BaseWeights = BaseWeights()
 
 
@@ -62,6 +63,16 @@ def update_ema(ema: nn.Module, model: nn.Module, decay: float, step: int) -> Non
     """ema <- decay * ema + (1 - decay) * model, with a shorter memory in the first steps."""
     decay = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
+
+
+def freeze(network: nn.Module, parts: tuple[str, ...]) -> None:
+    """Keeps these parts as they are: no gradient is computed for them. Raises MpkitError for one that is not there."""
+    known = dict(network.named_modules())
+    for part in parts:
+        if part not in known or not part:
+            names = ", ".join(name for name, _ in network.named_children())
+            raise MpkitError(f"there is no part {part!r} to freeze; the parts are {names}, and parts of these")
+        known[part].requires_grad_(False)
 
 
 def clip_gradients(network: nn.Module, limit: float) -> Tensor:
@@ -126,6 +137,7 @@ def train(
     if init:
         model.load_state_dict(load_network(init, type(model), config.preset).state_dict())
     ema = copy.deepcopy(model).requires_grad_(False)
+    freeze(model, config.freeze)
     check = PairSet(shard_weights(config.validation), 8, config.drivers, augment=False) if config.validation else None
     critic = objective.critic
     networks, optimizers = {"model": model, "ema": ema}, {"optimizer": _optimizer(accelerator, model, config)}
@@ -206,6 +218,6 @@ def _append(path: Path, line: dict) -> None:
 
 
 def _optimizer(accelerator: Accelerator, network: nn.Module, config: TrainConfig):
-    parameters = network.parameters()
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     adamw = torch.optim.AdamW(parameters, config.learning_rate, config.betas, weight_decay=config.weight_decay)
     return accelerator.prepare_optimizer(adamw)

@@ -23,7 +23,7 @@ class Matte:
     def __init__(self):
         self._lock = threading.Lock()  # the segmenter takes one picture at a time
         self._segmenter = create_task(
-            "ImageSegmenter", SEGMENTER_FILE, output_confidence_masks=True, output_category_mask=False
+            self, "ImageSegmenter", SEGMENTER_FILE, output_confidence_masks=True, output_category_mask=False
         )
 
     def close(self) -> None:

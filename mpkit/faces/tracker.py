@@ -127,6 +127,7 @@ class MediaPipeTracker:
         self._misses = 0  # of a clip: frames without a face since
         self._lock = threading.Lock()  # the landmarker takes one picture at a time
         self._landmarker = create_task(
+            self,
             "FaceLandmarker",
             LANDMARKER_FILE,
             video,

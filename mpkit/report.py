@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mpkit.config import DISCRIMINATORS, ENHANCERS, PRESETS, STUDENTS, preset
 from mpkit.networks import BaseModel, Discriminator, Enhancer, Student
 from mpkit.networks.motion import ACTIONS_AND_GAZE
+from mpkit.networks.render import stay
 
 ONCE, FRAME, TRAINING = "per source", "per frame", "training"
 
@@ -52,7 +53,7 @@ def network_report(name: str) -> list[Row]:
     add("warp generator, source", "W_s->", model.warp_source, ONCE, motion.expression, vector, motion.pose)
     add("volume refiner", "G_3D", model.refine, ONCE, volume)
     add("warp generator, driver", "W_->d", model.warp_driver, FRAME, motion.expression, vector, motion.pose)
-    detail = (lambda seen: (seen, seen.new_zeros(1, 4, *seen.shape[1:3])), picture, vector) if config.detail else ()
+    detail = (stay, picture, vector) if config.detail else ()
     if config.face_size:
         add("fine face field, source", "(ours) face_s->", model.face_source, ONCE, vector)
         add("fine face field, driver", "(ours) face_->d", model.face_driver, FRAME, vector)

@@ -108,7 +108,7 @@ def test_no_batch_norm_anywhere(paper_model):
     for model in (paper_model, BaseModel(NANO)):
         kinds = {type(module) for module in model.modules() if "Norm" in type(module).__name__}
         assert kinds == {nn.GroupNorm, AdaptiveGroupNorm, nn.LayerNorm}  # the last gives z one scale on both routes
-        assert not list(model.buffers())
+        assert model.state_dict().keys() == dict(model.named_parameters()).keys()
 
 
 def test_weights_are_standardised_inside_and_not_at_the_ends(paper_model):

@@ -135,7 +135,8 @@ def test_every_quick_stage_trains_what_it_is_for(shards, tmp_path, stage):
 
 def test_frozen_parts_stay_as_they_are(shards, tmp_path):
     torch.manual_seed(0)
-    start = STAGES["base"].build("nano").state_dict()
+    objective = STAGES["base"](BaseWeights(), "nano")
+    start = objective.build("nano").state_dict()
     frozen = ("warp_driver", "appearance.vector")
     network = train(config(shards, tmp_path, steps=2, ema=0.0, freeze=frozen), "base", progress=False)
     for name, value in network.state_dict().items():

@@ -18,8 +18,8 @@ _open_tasks = weakref.WeakSet()
 def create_task(owner, kind: str, model_file: Path, video: bool = False, **options):
     """A MediaPipe vision task, e.g. "FaceLandmarker" with its options, warmed up by one empty picture.
 
-    It is closed when its `owner` goes, if not before. Left to the garbage collector, a task that is part of a cycle would
-    wait for ever for its own thread, which is collected first.
+    It is closed when its `owner` goes, if not before. Left to the garbage collector, a task in a cycle would wait for
+    ever for its own thread, which is collected first.
     """
     os.environ.setdefault("GLOG_minloglevel", "2")
     with silent_stderr():

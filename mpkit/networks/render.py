@@ -98,14 +98,19 @@ class Renderer(nn.Module):
         colour, mask = self._to_pixels(h).split([4, 1], dim=1)
         mask = torch.sigmoid(mask + 1 - hidden)
         colour = torch.sigmoid(colour)
-        uncovered = inside_colour(hidden_colour, picture)
-        colour = torch.cat([colour[:, :3].lerp(uncovered, hiding(hidden)), colour[:, 3:]], dim=1)
+        uncovered, share = inside_colour(hidden_colour, picture), hiding(hidden)
+        colour = torch.cat([share * uncovered + (1 - share) * colour[:, :3], colour[:, 3:]], dim=1)
         warped = sample_picture(picture, flow, colour.shape[-1])
         image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
         return Rendering(image, alpha, Detail(colour, mask, warped, coarse_flow, flow, depth_weights))
 
     def _to_pixels(self, h: Tensor) -> Tensor:
         return F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.shuffle)
+
+
+def stay(points: Tensor) -> tuple[Tensor, Tensor]:
+    """A `trace` for measurements: points (B, h, w, 3) stay where they are, and nothing is hidden."""
+    return points, points.new_zeros(len(points), 4, *points.shape[1:3])
 
 
 def hiding(hidden: Tensor) -> Tensor:

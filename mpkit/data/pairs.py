@@ -161,11 +161,7 @@ def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarra
 
 
 def _label_maps(sample: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per-pixel canonical and view points of one frame, and where they exist (nowhere without a mesh)."""
-    if "triangle" not in sample:
-        half = sample["images"].shape[0] // 2
-        empty = np.zeros((half, half, 3), np.float32)
-        return empty, empty, np.zeros((half, half), bool)
+    """Per-pixel canonical and view points of one frame, and where they exist."""
     return _seen(sample, sample["neutral"]), _seen(sample, sample["vertices"]), sample["triangle"] >= 0
 
 
@@ -174,12 +170,8 @@ def _true_flow(people: list[list[dict]], half: int) -> tuple[Tensor, Tensor]:
     flows, valids = [], []
     for source, *drivers in people:
         # where the source shows no surface, nothing of it is visible
-        depth = _seen(source, source["vertices"], missing=-np.inf)[..., 2] if "triangle" in source else None
+        depth = _seen(source, source["vertices"], missing=-np.inf)[..., 2]
         for driver in drivers:
-            if depth is None:
-                flows.append(np.zeros((half, half, 2), np.float32))
-                valids.append(np.zeros((half, half), bool))
-                continue
             there = _seen(driver, source["vertices"], missing=2.0)
             column, row = (((there[..., axis] + 1) * half / 2).astype(int) for axis in (0, 1))
             inside = (column >= 0) & (column < half) & (row >= 0) & (row < half)

@@ -125,8 +125,10 @@ class HeadShards:
             self._shards.append(shard)
         if not self._index:
             raise MediaError(f"{directory} holds no finished shard yet; render some with: mpkit heads")
-        faces = directory / "faces.npy"  # real frames have no mesh
-        self.shared = {"faces": np.load(faces, allow_pickle=False)} if faces.exists() else {}
+        faces = directory / "faces.npy"
+        if not faces.exists():
+            raise MediaError(f"{directory} has no faces.npy: an older mpkit made it without labels; prepare it anew")
+        self.shared = {"faces": np.load(faces, allow_pickle=False)}
 
     def __len__(self) -> int:
         """How many people."""

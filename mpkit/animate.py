@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from mpkit.ahead import ahead
 from mpkit.assets import DEFAULT_WEIGHTS
 from mpkit.driver import Driver, open_driver
 from mpkit.errors import DeviceError, MediaError, NoFaceError
-from mpkit.faces.crop import Crop, cut, paste
+from mpkit.faces.crop import Crop, cut, paste, pose_in
 from mpkit.faces.matte import Matte, fill_background
-from mpkit.faces.tracker import make_tracker, select_face
+from mpkit.faces.tracker import ACTIONS, Face, Tracker, central_face, make_tracker, select_face
+from mpkit.geometry import Pose, identity_pose
 from mpkit.media import check_output, read_image
 from mpkit.networks.base import Avatar, BaseModel
 from mpkit.networks.motion import HeadMotion
@@ -36,6 +37,9 @@ from mpkit.transfer import MotionFrame, Transfer, with_reference
 from mpkit.video_writer import VideoWriter
 
 LARGEST_SIDE = 2048  # of the animated crop, pixels
+LOOKS = 3  # at a portrait that is told to face the camera, before its own pose is believed
+MOST_UNREST = 60.0  # degrees and looks; a face that is farther from it was not drawn, or not read
+NO_LEAN = MotionFrame(identity_pose(), torch.zeros(1, len(ACTIONS) + 2))
 NOTE = "Made with mpkit: an animated still, not a real recording"
 
 
@@ -50,6 +54,7 @@ class Portrait:
     background: Tensor  # (1, 3, size, size) the crop without the person
     avatar: Avatar
     motion: MotionFrame  # the still's own
+    lean: MotionFrame  # added to every motion, because the avatar does not quite look where it is told to
 
 
 @dataclass
@@ -84,25 +89,50 @@ class Animator:
         """Makes a picture (H, W, 3) uint8 ready. Raises NoFaceError."""
         with make_tracker(self.tracker) as tracker:
             found = select_face(tracker.detect(image), face)
-        crop = Crop.of(found)
-        side = crop_side(size, crop, self.model.config.image_size)
-        if side == round(2 * crop.radius):
-            crop = crop.snapped(side)
-        pixels = cut(image, crop, side)
-        self._matte = self._matte or Matte()
-        alpha = self._matte.in_crop(image, crop, side)
-        picture = self._tensor(np.concatenate([pixels * alpha[..., None], alpha[..., None] * 255], axis=2))
-        motion = MotionFrame.of(found, crop)
-        with self._autocast():
-            small = F.interpolate(picture, size=(self.model.config.image_size,) * 2, mode="area")
-            avatar = self.model.source(small, self._head_motion(motion))
-        background = self._tensor(fill_background(pixels, alpha))
-        return Portrait(image, crop, side, picture, background, avatar, motion)
+            crop = Crop.of(found)
+            side = crop_side(size, crop, self.model.config.image_size)
+            if side == round(2 * crop.radius):
+                crop = crop.snapped(side)
+            pixels = cut(image, crop, side)
+            self._matte = self._matte or Matte()
+            alpha = self._matte.in_crop(image, crop, side)
+            picture = self._tensor(np.concatenate([pixels * alpha[..., None], alpha[..., None] * 255], axis=2))
+            background = self._tensor(fill_background(pixels, alpha))
+            motion = MotionFrame.of(found, crop)
+            with self._autocast():
+                small = F.interpolate(picture, size=(self.model.config.image_size,) * 2, mode="area")
+                avatar = self.model.source(small, self._head_motion(motion))
+            portrait = Portrait(image, crop, side, picture, background, avatar, motion, NO_LEAN)
+            return self._settled(portrait, tracker)
+
+    def _settled(self, portrait: Portrait, tracker: Tracker) -> Portrait:
+        """The portrait with its own pose and gaze read anew, from what the model makes of it. Told to look straight
+        ahead it should; a turn or a look aside that is seen all the same is the still's own, which was read wrong:
+        `lean` takes it out."""
+        best, least = portrait, MOST_UNREST
+        small, own = portrait.avatar.picture, portrait.motion
+        size = small.shape[-1]
+        ahead = MotionFrame(own.pose._replace(rotation=torch.eye(3)[None]), torch.zeros_like(own.numbers))
+        portrait = replace(portrait, picture=small, size=size, background=torch.full_like(small[:, :3], 0.5))
+        for _ in range(LOOKS):
+            face = central_face(tracker, self.frame(portrait, ahead))
+            if face is None or unrest(face) >= least:
+                break
+            best, least = replace(best, lean=portrait.lean), unrest(face)
+            seen = pose_in(face, Crop(size / 2, size / 2, size / 2))
+            look = F.pad(torch.from_numpy(face.gaze), (len(ACTIONS), 0))
+            lean = portrait.lean
+            lean = MotionFrame(seen.inverse().compose(ahead.pose).compose(lean.pose), lean.numbers - look)
+            portrait = replace(portrait, lean=lean)
+        pose = flat(own.pose.compose(best.lean.pose.inverse()))
+        return replace(best, motion=MotionFrame(pose, own.numbers - best.lean.numbers))
 
     @torch.inference_mode()
     def frame(self, portrait: Portrait, motion: MotionFrame) -> np.ndarray:
         """One animated crop, (size, size, 3) uint8: the driven head over the filled background."""
         with self._autocast():
+            lean = portrait.lean
+            motion = MotionFrame(flat(motion.pose.compose(lean.pose)), motion.numbers + lean.numbers)
             rendering = self.model.drive(portrait.avatar, self._head_motion(motion)).rendering
         if rendering.detail is None:
             image = F.interpolate(rendering.image.float(), size=(portrait.size,) * 2, mode="bilinear")
@@ -184,6 +214,16 @@ class Animator:
         if self.precision == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.precision)
+
+
+def unrest(face: Face) -> float:
+    """How far a face is from looking straight ahead: degrees of its turn, and 30 for eyes in their corners."""
+    return float(np.abs(face.angles).sum() + 30 * np.abs(face.gaze).sum())
+
+
+def flat(pose: Pose) -> Pose:
+    """A pose without its shift in depth, which an orthographic camera does not see."""
+    return pose._replace(translation=pose.translation * pose.translation.new_tensor([1, 1, 0]))
 
 
 def choose_device(name: str) -> torch.device:

@@ -11,13 +11,16 @@ Cross       Every portrait by every clip, absolute motion, a head crop of 256 px
             of the correlations within one portrait and one clip, over the clips where the driver's own signal moves: a
             standard deviation above 3 degrees, or 0.03. ERROR is the mean absolute one, over all frames.
             Flicker is the acceleration of the landmarks in a moment, over the driver's: 1 is ideal.
-Self        The first frame with a face animates the later moments; PSNR and SSIM inside the matte of the true frame.
+            Portraits settle by the same tracker (`Animator.portrait`), the mesh does not.
+Self        The first frame with a face animates the later moments; PSNR and SSIM inside the matte of the true frame. Here
+            the portrait does not settle: the same face is read alike in all frames.
 Encoder     What E_mtn reads from the drivers' crops beside what the tracker reads: driving by pixels, not numbers.
 Baselines   The landmark mesh of `mpkit.meshwarp`, and for self-reenactment also the still source.
 
 Deterministic on one machine. 12 portraits, 6 clips and 24 frames take 6 to 10 minutes on two cores.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,13 +30,13 @@ import torch
 import torch.nn.functional as F
 
 from mpkit import metrics
-from mpkit.animate import Animator
+from mpkit.animate import NO_LEAN, Animator
 from mpkit.assets import DEFAULT_WEIGHTS
 from mpkit.errors import MediaError, NoFaceError
-from mpkit.evaluation_set import SIZE, Clip, find_face, read_clip, read_set
+from mpkit.evaluation_set import SIZE, Clip, read_clip, read_set
 from mpkit.faces.crop import cut
 from mpkit.faces.matte import Matte
-from mpkit.faces.tracker import ACTIONS, Face, Tracker, make_tracker, select_face
+from mpkit.faces.tracker import ACTIONS, Face, Tracker, central_face, make_tracker, select_face
 from mpkit.media import read_image
 from mpkit.meshwarp import MeshWarp
 from mpkit.metrics import ANGLES, SIGNALS, FaceEmbedder
@@ -171,7 +174,7 @@ def cross(
     portrait = animator.portrait(image, size=SIZE)
     picture = cut(image, portrait.crop, SIZE)
     warp = MeshWarp(picture, select_face(tracker.detect(image)), portrait.crop)
-    own_face = find_face(tracker, picture)
+    own_face = central_face(tracker, picture)
     own = embedder(picture, own_face) if embedder and own_face else None
     for clip in clips:
         outputs = {kind: [] for kind in measured}
@@ -184,7 +187,7 @@ def cross(
                 "mesh": warp(shape - clip.reference_shape, motion.pose),
             }
             for kind, frame in frames.items():
-                face = find_face(tracker, frame)
+                face = central_face(tracker, frame)
                 outputs[kind].append(face)
                 if face and own is not None and index % 3 == 1:  # the middle of a moment: its neighbours look the same
                     measured[kind].identity.append(metrics.distance_and_cosine(own, embedder(frame, face)))
@@ -196,11 +199,12 @@ def reenact(clip: Clip, animator: Animator, matte: Matte) -> dict[str, list[floa
     """Mean PSNR and SSIM of the clip's moments from its own first face, for each kind of output."""
     still = cut(clip.still.image, clip.still.crop, SIZE)
     warp = MeshWarp(still, clip.still_face, clip.still.crop)
+    portrait = dataclasses.replace(clip.still, lean=NO_LEAN)
     rows = {"model": [], "still": [], "mesh": []}
     for motion, shape, truth in list(zip(clip.motions, clip.shapes, clip.pictures))[1::3]:
         weight = matte(truth) * clip.inside
         outputs = {
-            "model": animator.frame(clip.still, motion),
+            "model": animator.frame(portrait, motion),
             "still": still,
             "mesh": warp(shape - warp.shape, motion.pose),
         }

@@ -11,7 +11,7 @@ from mpkit.animate import Animator, Portrait
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.follow import follow
-from mpkit.faces.tracker import Face, Tracker, make_tracker
+from mpkit.faces.tracker import Face, Tracker, central_face, make_tracker
 from mpkit.media import is_still
 from mpkit.meshwarp import canonical_landmarks
 from mpkit.metrics import ANGLES, SIGNALS
@@ -110,7 +110,7 @@ def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) ->
         motions=[motions[i] for i in chosen],
         shapes=[canonical_landmarks(faces[i]) for i in chosen],
         pictures=[pictures[i] for i in chosen],
-        faces=[find_face(tracker, pictures[i]) for i in chosen],
+        faces=[central_face(tracker, pictures[i]) for i in chosen],
     )
 
 
@@ -136,10 +136,3 @@ def choose_moments(series: np.ndarray, count: int) -> list[int]:
         free[max(best - 2, 0) : best + 3] = False
         nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[best], axis=1))
     return sorted(chosen)
-
-
-def find_face(tracker: Tracker, picture: np.ndarray) -> Face | None:
-    """The face nearest to the middle of a crop, where the head belongs."""
-    faces = tracker.detect(picture)
-    middle = np.float32(picture.shape[1::-1]) / 2
-    return min(faces, key=lambda face: float(np.linalg.norm(face.centre - middle)), default=None)

@@ -43,6 +43,16 @@ class Pose(NamedTuple):
         centred = (points - self.translation.view(*shape, 3)) / self.scale.view(*shape, 1)
         return _rotate(self.rotation.mT, centred)
 
+    def compose(self, inner: "Pose") -> "Pose":
+        """This pose after another: `a.compose(b).apply(c)` is `a.apply(b.apply(c))`."""
+        place = self.apply(inner.translation[:, None])[:, 0]
+        return Pose(self.rotation @ inner.rotation, place, self.scale * inner.scale)
+
+    def inverse(self) -> "Pose":
+        """The pose that undoes this one."""
+        place = self.unapply(torch.zeros_like(self.translation)[:, None])[:, 0]
+        return Pose(self.rotation.mT, place, 1 / self.scale)
+
     def to(self, *args, **kwargs) -> "Pose":
         return Pose(*(part.to(*args, **kwargs) for part in self))
 

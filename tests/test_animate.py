@@ -5,12 +5,15 @@ import wave
 import av
 import numpy as np
 import pytest
+import torch
 from clips import NTSC, sway, write_clip
 from PIL import Image
 
 from mpkit import Animator, Motion, Options, track
 from mpkit.assets import DEFAULT_WEIGHTS, EXAMPLES
+from mpkit.data.motion import rotation_matrix
 from mpkit.errors import NoFaceError
+from mpkit.faces.tracker import Face
 from mpkit.media import read_image
 from mpkit.video import VideoReader
 
@@ -90,6 +93,34 @@ def test_relative_motion_starts_from_the_portraits_own(animator, portrait):
     )
     assert np.allclose(relative, own.pose.rotation, atol=1e-5)
     assert np.allclose(absolute, driver_rotation) and not np.allclose(absolute, own.pose.rotation, atol=1e-2)
+
+
+def looks(monkeypatch, *seen):
+    """What the tracker will see of portraits that are told to look straight ahead: (yaw, gaze to the right) or None."""
+    faces = iter([None if look is None else a_face(*look) for look in seen])
+    monkeypatch.setattr("mpkit.animate.central_face", lambda tracker, picture: next(faces))
+
+
+def a_face(yaw, look):
+    still = np.zeros((478, 3)), (0, 0, 1, 1), np.zeros(52, np.float32)
+    return Face(*still, np.float32((look, 0)), rotation_matrix(yaw, 0, 0), np.zeros(2), 1.0)
+
+
+def test_a_portrait_settles_while_less_is_seen_of_its_own_motion(animator, portrait, monkeypatch):
+    image = read_image(portrait)
+    looks(monkeypatch, None)
+    read = animator.portrait(image)
+    looks(monkeypatch, (6, 0.2), (2, 0.0), (5, 0.1))
+    settled = animator.portrait(image)
+    expected = read.motion.pose.rotation @ torch.from_numpy(rotation_matrix(6, 0, 0))
+    assert torch.allclose(settled.motion.pose.rotation, expected, atol=1e-5)
+    assert torch.allclose((settled.motion.numbers - read.motion.numbers)[0, 52:], torch.tensor([0.2, 0]))
+    assert torch.equal(settled.motion.numbers[:, :52], read.motion.numbers[:, :52])
+    for made in (read, settled):  # told to do what it does, each is the still again
+        difference = animator.frame(made, made.motion).astype(int) - animator.frame(read, read.motion)
+        assert np.abs(difference).max() <= 1
+    looks(monkeypatch, (50, 1.0))  # not a face that anyone drew
+    assert torch.equal(animator.portrait(image).motion.pose.rotation, read.motion.pose.rotation)
 
 
 def test_frames_without_a_face_hold_the_last_motion_and_are_counted(animator, portrait, tmp_path):

@@ -81,6 +81,13 @@ def test_angles_round_trip():
     assert_close(torch.stack(angles_from_rotation(rotation_from_angles(*angles))), angles, atol=1e-3, rtol=0)
 
 
+def test_poses_compose_and_invert():
+    outer, inner = (random_pose() for _ in range(2))
+    points = torch.randn(len(outer.scale), 5, 3)
+    assert_close(outer.compose(inner).apply(points), outer.apply(inner.apply(points)), atol=1e-5, rtol=0)
+    assert_close(outer.inverse().apply(points), outer.unapply(points), atol=1e-5, rtol=0)
+
+
 def test_unapply_undoes_apply():
     pose, points = random_pose(3), torch.randn(3, 4, 5, 3)
     assert_close(pose.unapply(pose.apply(points)), points, atol=1e-5, rtol=0)

@@ -29,6 +29,13 @@ def test_the_first_frame_is_the_picture(person):
     assert inside.mean() > 0.3 and np.median(difference[inside]) < 4
 
 
+def test_what_the_picture_never_showed_is_marked_as_a_guess(person):
+    """Nothing of the picture itself; of other poses a little, where a head is."""
+    heads = person["images"][..., 3] > 250
+    guessed = [1 - believed[head].mean() for believed, head in zip(person["believed"], heads)]
+    assert guessed[0] < 1e-3 < max(guessed) < 0.2
+
+
 def test_head_vertices_obey_the_pose(person):
     """view = s R canonical + t, wherever nothing but the pose moves the head: on the sheet above the chin."""
     sheet = person["neutral"][-(49 * 49) :]

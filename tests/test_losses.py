@@ -39,7 +39,8 @@ def some_pairs(count: int = 2, drivers: int = 2, size: int = 64) -> Pairs:
         flat = identity_flow(size // 2, size // 2).movedim(1, -1).expand(n, -1, -1, -1)
         points = torch.cat([flat, torch.zeros_like(flat[..., :1])], dim=-1)
         rgba = torch.nn.functional.interpolate(torch.rand(n, 4, 4, 4), size=(size, size), mode="bilinear")
-        return Frames(rgba, identity_pose(n), torch.rand(n, 54), labels_at(points)), flat
+        believed = torch.ones(n, 1, *rgba.shape[2:], dtype=torch.bool)
+        return Frames(rgba, identity_pose(n), torch.rand(n, 54), labels_at(points), believed), flat
 
     (source, _), (driver, flat) = frames(count), frames(count * drivers)
     attention = attention_map(driver.pose, size)
@@ -187,6 +188,20 @@ def test_objective_reaches_every_network():
     )
     for name, child in model.named_children():
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in child.parameters()), name
+
+
+def test_nothing_is_learned_where_a_picture_only_guesses():
+    """Whatever a driver shows there, the losses are the same, and no gradient comes from there."""
+    torch.manual_seed(0)
+    model, objective, pairs = BaseModel(preset("nano")), BaseObjective(BaseWeights()), some_pairs()
+    pairs.driver.believed[..., :40] = False
+    before = objective(model, pairs)[1]
+    pairs.driver.picture[..., :40] = torch.rand(4, 4, 64, 40)
+    _, after, driven = objective(model, pairs)
+    for name in ("reconstruction", "perceptual", "warped"):
+        assert before[name].item() == pytest.approx(after[name].item(), rel=1e-5) and after[name] > 0
+    (reached,) = torch.autograd.grad(after["reconstruction"], driven.rendering.image)
+    assert (reached[..., :36] == 0).all() and (reached[..., 40:] != 0).any()
 
 
 def judgements(*scores, requires_grad=False):

@@ -100,6 +100,16 @@ def test_detail_path_moves_the_picture_with_the_head():
     assert_close(image[..., 8:-8, 8 + step : -8], picture[:, :3, 8:-8, 8 : -8 - step], atol=1e-4, rtol=0)
 
 
+def test_what_one_side_of_a_face_hides_the_other_may_show():
+    """Nothing of the warped source, all of its mirrored side: a head that faces the camera is its own mirror image."""
+    model, picture, ahead = copying_model(), some_picture(), some_motion(yaw=0, pitch=0, roll=0)
+    with torch.no_grad():
+        model.render.out.bias[4 * model.render.shuffle**2 : 5 * model.render.shuffle**2] = -50
+    ahead = ahead._replace(pose=identity_pose())
+    image = model.drive(model.source(picture, ahead), ahead).rendering.image
+    assert_close(image, picture[:, :3].flip(3), atol=1e-4, rtol=0)
+
+
 def test_depth_weights_choose_one_voxel_of_each_column():
     rendering = drive_itself(stirred(BaseModel(NANO)).eval(), some_picture())
     weights = rendering.detail.depth_weights

@@ -19,7 +19,7 @@ from support import (
 from torch import nn
 from torch.testing import assert_close
 
-from mpkit.faces.tracker import ACTIONS
+from mpkit.faces.tracker import ACTIONS, READING
 from mpkit.geometry import (
     Pose,
     identity_grid,
@@ -265,6 +265,13 @@ def test_the_gaze_alone_says_where_eyes_look():
     other[:, looks], gaze[:, 52] = 0, -1
     assert_close(model.actions(other), model.actions(numbers))
     assert not torch.allclose(model.actions(gaze), model.actions(numbers))
+
+
+def test_numbers_end_where_no_face_that_was_learned_from_goes_on():
+    model, limit = BaseModel(NANO), 1.5 * torch.from_numpy(READING)[None]
+    assert_close(model.actions(2 * limit), model.actions(limit))
+    assert_close(model.actions(-2 * limit), model.actions(-limit))
+    assert not torch.allclose(model.actions(0.9 * limit), model.actions(limit))
 
 
 def test_fine_fields_add_to_both_warps_and_hide():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mpkit.data.motion import gaze_of, with_gaze
-from mpkit.data.tracked import READING, conditioning, true_actions
-from mpkit.faces.tracker import ACTIONS, Face
+from mpkit.data.tracked import conditioning, true_actions
+from mpkit.faces.tracker import ACTIONS, READING, Face
 
 JAW, BROW = ACTIONS.index("jawOpen"), ACTIONS.index("browInnerUp")
 

@@ -2,8 +2,9 @@
 
 The average head is bent until its landmarks meet those of the picture, takes the picture as its texture, and moves as
 synthetic heads do. A sheet behind it carries what the head mesh does not cover: hair, hats, neck and shoulders. What
-the picture does not show (mouth inside, closed lids, far cheek) is filled in from its surroundings. `mpkit prepare`
-lifts every still of a folder. The frames of a clip keep their own pictures: there the bent head gives the labels alone.
+the picture does not show (mouth inside, closed lids, far cheek) is filled in from its surroundings, and marked where
+that is no more than a guess. `mpkit prepare` lifts every still of a folder. The frames of a clip keep their own
+pictures: there the bent head gives the labels alone.
 """
 
 import functools
@@ -29,6 +30,8 @@ SHEET_REACH = 1.3  # its half side, crop units
 SHEET_DEPTH = 0.12  # where it stands: behind the face, about at the ears
 BEND_REACH = 0.35  # canonical units over which a landmark pulls the mesh along
 HIDDEN_BEHIND = 0.04
+BLURS = (1, 2, 4, 8, 16, 32)  # pixels by which colours flow into what the picture does not show (standard deviations)
+BELIEVED = 1 / 64  # of the picture's side: what flows in from farther away is a guess that nobody should learn from
 LARGEST_YAW = 30  # degrees; a profile shows too little to lift
 TEXTURE_SIDE = 512  # pixels of the crop that serves as texture
 INSIDE_COLOURS = {
@@ -129,7 +132,7 @@ def render(lifted: Lift, motion: Motion, size: int) -> dict[str, np.ndarray]:
     column, row = (pixel[seen][:, axis].round().astype(int).clip(0, side - 1) for axis in (0, 1))
     known = np.ones((size, size), np.float32)
     known[seen] = (there < lifted.depth[row, column] + HIDDEN_BEHIND) & (np.abs(places) < 1).all(1)
-    picture = fill(picture, known, np.where(seen, part[triangle], -1))
+    picture, believed = fill(picture, known, np.where(seen, part[triangle], -1))
     half_triangle, half_barycentric, _ = rasterize(vertices, faces, size // 2)
     rgb, alpha = picture[..., :3], picture[..., 3:].clip(0, 1)
     straight = np.where(alpha > 1e-3, rgb / np.maximum(alpha, 1e-3), 0)
@@ -144,6 +147,7 @@ def render(lifted: Lift, motion: Motion, size: int) -> dict[str, np.ndarray]:
         "scale": np.float32(motion.scale),
         "actions": motion.actions.astype(np.float32),
         "gaze": gaze_of(motion.actions),
+        "believed": believed,
     }
 
 
@@ -176,9 +180,9 @@ def label_frames(faces: list[Face], crop: Crop, mattes: list[np.ndarray]) -> dic
     return {"triangle": triangle, "barycentric": barycentric, "vertices": vertices, "neutral": neutral}
 
 
-def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> np.ndarray:
+def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Colours where the picture (S, S, 4) is not `known`: the insides of mouth and eyes have their own, lit as the face
-    is; skin and hair flow in from what is known around."""
+    is; skin and hair flow in from what is known around. And where they may be believed, (S, S) bool."""
     skin = (part == wear.PARTS.index("skin")) & (known > 0)
     light = float(np.median(picture[skin][:, :3].mean(1))) / 0.6 if skin.any() else 1.0
     picture, known = picture.copy(), known.copy()
@@ -188,12 +192,15 @@ def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> np.ndarray
         known[inside] = 1
     spread, weight = picture * known[..., None], known
     filled, left = picture.copy(), known == 0
-    for radius in (1, 2, 4, 8, 16, 32):
+    believed = ~left
+    for radius in BLURS:
         blurred, mass = (cv2.GaussianBlur(layer, (0, 0), radius) for layer in (spread, weight))
         near = left & (mass > 0.02)
         filled[near] = blurred[near] / mass[near, None]
         left &= ~near
-    return filled
+        if radius <= BELIEVED * len(picture):
+            believed |= near
+    return filled, believed
 
 
 def random_motion(rng: np.random.Generator, lifted: Lift) -> Motion:

@@ -31,12 +31,14 @@ class Labels(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """Frames of a batch: premultiplied RGBA (B, 4, S, S), pose, 52 coefficients and gaze (B, 54), labels."""
+    """Frames of a batch: premultiplied RGBA (B, 4, S, S), pose, 52 coefficients and gaze (B, 54), labels, and where
+    the picture is more than a guess (B, 1, S, S) bool: all of it, but for lifted stills."""
 
     picture: Tensor
     pose: Pose
     numbers: Tensor
     labels: Labels
+    believed: Tensor
 
 
 class Pairs(NamedTuple):
@@ -146,7 +148,10 @@ def _collate(samples: list[dict]) -> Frames:
     pose = Pose(*(torch.from_numpy(np.stack([s[k] for s in samples])) for k in ("rotation", "translation", "scale")))
     maps = [_label_maps(sample) for sample in samples]
     labels = Labels(*(torch.from_numpy(np.stack(parts)) for parts in zip(*maps)))
-    return Frames(picture, pose, torch.from_numpy(np.stack([conditioning(s) for s in samples])), labels)
+    numbers = torch.from_numpy(np.stack([conditioning(s) for s in samples]))
+    everywhere = np.ones(images.shape[2:], bool)
+    believed = torch.from_numpy(np.stack([sample.get("believed", everywhere) for sample in samples]))[:, None]
+    return Frames(picture, pose, numbers, labels, believed)
 
 
 def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarray:
@@ -194,4 +199,5 @@ def _flip(frames: Frames, flags: Tensor) -> Frames:
         Pose(*(_where(flags, a, b) for a, b in zip(pose, frames.pose))),
         _where(flags, flip_numbers(frames.numbers), frames.numbers),
         Labels(*(_where(flags, a, b) for a, b in zip(flipped, labels))),
+        _where(flags, frames.believed.flip(3), frames.believed),
     )

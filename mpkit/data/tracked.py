@@ -3,7 +3,8 @@
 A network trained on the true coefficients of synthetic heads would meet other numbers in real life: a tracker has its
 own gain for each. A network trained on what the tracker reads frame by frame learns to do too little: readings are
 noisy, and the mean face behind a noisy 0.6 is that of a 0.3. So a render's numbers are its true ones times READING, the
-expected reading; frames in which the tracker finds no face are left out; real frames have only its readings.
+expected reading (faces/tracker.py); frames in which the tracker finds no face are left out; real frames have only its
+readings.
 """
 
 import os
@@ -14,26 +15,7 @@ from tqdm import tqdm
 
 from mpkit.data.motion import with_gaze
 from mpkit.data.workers import worker_pool
-from mpkit.faces.tracker import ACTIONS, Face, Tracker, make_tracker
-
-# What the tracker reads where an action or the gaze is 1: from lifted stills, renders and the landmarks of real clips,
-# then lowered where portraits still did less than their drivers (docs/training-log.md, 5.). Names that are missing have
-# a gain of about 1, or it could not be told.
-READINGS = {
-    "jawOpen": 0.5,
-    "eyeBlink": 0.5,
-    "mouthSmile": 0.7,
-    "mouthUpperUp": 0.75,
-    "mouthLowerDown": 0.7,
-    "gaze x": 0.6,
-    "gaze y": 0.4,
-}
-READING = np.float32(
-    [
-        next((gain for start, gain in READINGS.items() if name.startswith(start)), 1.0)
-        for name in (*ACTIONS, "gaze x", "gaze y")
-    ]
-)
+from mpkit.faces.tracker import READING, Face, Tracker, make_tracker
 
 
 def conditioning(sample: dict[str, np.ndarray]) -> np.ndarray:

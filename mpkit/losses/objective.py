@@ -90,6 +90,11 @@ def shrunk(attention: Tensor, size: int) -> Tensor:
     return F.adaptive_avg_pool2d(attention, size)[:, 0]
 
 
+def target_of(prediction: Tensor, frames: Frames) -> Tensor:
+    """What a prediction (B, C, S, S) shall be: the frames' pictures, and itself where they only guess."""
+    return torch.where(frames.believed, frames.picture[:, : prediction.shape[1]], prediction.detach())
+
+
 class Objective(nn.Module):
     """What a stage of training lowers: called with (network, pairs), it gives the loss, its terms unweighted and, where
     pictures were made, the driven batch. `build` makes the network; `critic` is a discriminator or None."""
@@ -168,11 +173,10 @@ class BaseObjective(Objective):
         driven = model.drive(repeat_avatar(avatar, count), HeadMotion(driver.pose, z_driver))
         image, alpha, detail = driven.rendering
         prediction = image if alpha is None else torch.cat([image, alpha], dim=1)
-        target = driver.picture[:, : prediction.shape[1]]
 
-        terms = {"reconstruction": multiscale_l1(prediction, target, pairs.attention)}
+        terms = {"reconstruction": multiscale_l1(prediction, target_of(prediction, driver), pairs.attention)}
         if self.perceptual:
-            terms["perceptual"] = self._perceptual(image, driver.picture[:, :3])
+            terms["perceptual"] = self._perceptual(image, target_of(image, driver))
         if self.gaze:
             terms["gaze"] = self.gaze(image, driver.picture[:, :3], driver.pose)
         if self.identity:
@@ -182,7 +186,7 @@ class BaseObjective(Objective):
         terms["surface"] = driver_surface_loss(driven.offsets, driver.pose, driver_labels)
         terms["surface"] = terms["surface"] + source_surface_loss(avatar.offsets, source.pose, source_labels)
         if detail is not None:
-            terms["warped"] = multiscale_l1(detail.warped, target, pairs.attention)
+            terms["warped"] = multiscale_l1(detail.warped, target_of(detail.warped, driver), pairs.attention)
             terms["depth"] = depth_loss(detail.depth_weights, driver.labels)
             shown = pairs.flow_valid * driver_labels.valid
             terms["flow"] = sum(flow_loss(flow, pairs.flow, shown) for flow in (detail.coarse_flow, detail.flow))

@@ -74,12 +74,14 @@ class BaseModel(nn.Module):
         if not self.config.detail:
             return Driven(self.render(volume), offsets, warp, volume)
 
-        def trace(seen: Tensor) -> tuple[Tensor, Tensor]:
-            """Points of the driven view (B, h, w, 3) -> where the source shows them, by both warps in turn, and how
-            surely it hides them and what colour they have (logits (B, 4, h, w))."""
+        def trace(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            """Points of the driven view (B, h, w, 3) -> where the source shows them, by both warps in turn, and where
+            their mirror images on the head; how surely it hides them and their colour (logits (B, 4, h, w))."""
             unposed = motion.pose.unapply(seen)
             canonical = offsets.displace(unposed)
-            return avatar.motion.pose.apply(avatar.offsets.displace(canonical)), offsets.inside(unposed)
+            sides = canonical, canonical * canonical.new_tensor([-1, 1, 1])
+            places, mirrored = (avatar.motion.pose.apply(avatar.offsets.displace(side)) for side in sides)
+            return places, mirrored, offsets.inside(unposed)
 
         rendering = self.render(volume, trace, avatar.picture, motion.expression + avatar.vector)
         return Driven(rendering, offsets, warp, volume)

@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.faces.tracker import ACTIONS
+from mpkit.faces.tracker import ACTIONS, READING
 from mpkit.geometry import Pose, window
 from mpkit.networks.blocks import ResNet
 
 ACTIONS_AND_GAZE = 52 + 2
+MOST = 1.5  # times READING
 SPREAD = 0.2  # about the standard deviation of a coefficient that moves: inputs of size 1 make a z that differs
 
 
@@ -64,7 +65,8 @@ class ActionEncoder(nn.Module):
     """52 expression coefficients in [0, 1] and gaze (x, y) in about [-1, 1], (B, 54) -> z (B, latent).
 
     A neutral face, all numbers 0, has z = 0: what is constant belongs to e. Where eyes look, the gaze alone says: the
-    eight eyeLook coefficients say it less well, and follow the lids.
+    eight eyeLook coefficients say it less well, and follow the lids. Numbers end at MOST times the reading of a whole
+    action: no face that training shows does more, and what lies beyond comes out torn.
     """
 
     def __init__(self, config: ModelConfig):
@@ -72,12 +74,14 @@ class ActionEncoder(nn.Module):
         width = 2 * config.latent_size
         looks = [name.startswith("eyeLook") for name in (*ACTIONS, "gaze x", "gaze y")]
         self.register_buffer("counts", 1 - torch.tensor(looks).float(), persistent=False)
+        self.register_buffer("most", MOST * torch.tensor(READING), persistent=False)
         self.layers = nn.Sequential(
             nn.Linear(ACTIONS_AND_GAZE, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
             nn.Linear(width, config.latent_size), nn.LayerNorm(config.latent_size, elementwise_affine=False),
         )  # fmt: skip
 
     def forward(self, actions_and_gaze: Tensor) -> Tensor:
-        numbers = F.pad(actions_and_gaze * self.counts / SPREAD, (0, 0, 0, 1))  # the last row is the neutral face
+        numbers = torch.clamp(actions_and_gaze, -self.most, self.most) * self.counts
+        numbers = F.pad(numbers / SPREAD, (0, 0, 0, 1))  # the last row is the neutral face
         z = self.layers(numbers)
         return z[:-1] - z[-1:]

@@ -4,7 +4,9 @@ The detail path. A softmax over depth says how far away the surface is that each
 already know where such a point came from: through w_->d to the canonical head, through w_s-> to the source picture. The
 2D flow so found, plus a learned residual flow, samples the SOURCE PICTURE at any resolution. G_2D sees the result and
 returns colour and a mask m:   out = m * warped source + (1 - m) * colour.
-Brush strokes survive; G_2D paints what the source does not show (mouth inside, lids, newly seen skin).
+Brush strokes survive; G_2D paints what the source does not show (mouth inside, lids, newly seen skin). A face has two
+sides: what one hides, the other may show. So G_2D also sees the source at the mirrored points of the canonical head,
+and a share of what it paints is that.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,7 @@ FACE = (0.0, 0.1, 0.3)  # where a head crop shows cheeks, nose and mouth, about:
 class Detail(NamedTuple):
     """What the detail path did. RGBA is premultiplied: colour * alpha in the first three channels."""
 
-    colour: Tensor  # (B, 4, S, S) RGBA painted by G_2D
+    colour: Tensor  # (B, 4, S, S) RGBA painted by G_2D, what the other side of the face shows included
     mask: Tensor  # (B, 1, S, S) share of the warped source in the result
     warped: Tensor  # (B, 4, S, S) the source picture sampled by `flow`
     coarse_flow: Tensor  # (B, 2, h', w') from the warps and the depth softmax alone
@@ -54,28 +56,29 @@ class Renderer(nn.Module):
         self.blocks = nn.ModuleList(ResBlock(2, width, width, config, condition) for _ in range(config.render_blocks))
         inputs = [width, *widths[:-1]]
         if config.detail:
-            inputs[-1] += 4 * self.shuffle**2  # the warped source joins the last stage
+            looks = 2 * 4 * self.shuffle**2  # the warped source and its mirrored side join the last stage
+            inputs[-1] += looks
             self.depth = nn.Conv2d(width, config.volume_depth, 1)
-            self.flow_middle = nn.Conv2d(inputs[-1] - 4 * self.shuffle**2, 2, 3, padding=1)
+            self.flow_middle = nn.Conv2d(inputs[-1] - looks, 2, 3, padding=1)
             self.flow_last = nn.Conv2d(widths[-1], 2, 3, padding=1)
             for layer in (self.depth, self.flow_middle, self.flow_last):
                 nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
         self.up = nn.ModuleList(ResBlock(2, i, o, config, condition) for i, o in zip(inputs, widths))
         self.norm = group_norm(widths[-1], config.normalization_groups)
-        self.out = nn.Conv2d(widths[-1], (5 if config.detail else 3) * self.shuffle**2, 3, padding=1)
+        self.out = nn.Conv2d(widths[-1], (6 if config.detail else 3) * self.shuffle**2, 3, padding=1)
         if config.weight_standardization:
             standardize_weights(self, self.project, self.out)
 
     def forward(
         self,
         volume: Tensor,
-        trace: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
+        trace: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]] | None = None,
         picture: Tensor | None = None,
         condition: Tensor | None = None,
     ) -> Rendering:
-        """With the detail path: `trace` takes points of the driven view (B, h, w, 3) to the source's view, and says how
-        surely the source hides them and what colour they have (logits (B, 4, h, w)); `picture` (B, 4, S, S) is the
-        premultiplied RGBA source, `condition` (B, latent) = z_d + e_s."""
+        """With the detail path: `trace` takes points of the driven view (B, h, w, 3) to the source's view, their mirror
+        images on the head too, and says how surely the source hides the points and what colour they have (logits
+        (B, 4, h, w)); `picture` (B, 4, S, S) is the premultiplied RGBA source, `condition` (B, latent) = z_d + e_s."""
         h = self.project(project(volume))
         for block in self.blocks:
             h = block(h, condition)
@@ -86,21 +89,23 @@ class Renderer(nn.Module):
 
         depth_weights = torch.softmax(self.depth(h), dim=1)
         points = surface(depth_weights, picture.shape[-1] // self.shuffle)
-        places, inside = trace(points)
-        coarse_flow = places[..., :2].movedim(-1, 1)
+        places, mirrored, inside = trace(points)
+        coarse_flow, mirrored_flow = (there[..., :2].movedim(-1, 1) for there in (places, mirrored))
         for block in self.up[:-1]:
             h = block(upsample(h, 2), condition)
         flow = coarse_flow + upsample(self.flow_middle(h), 2)
-        first_look = F.pixel_unshuffle(sample_picture(picture, flow, picture.shape[-1]), self.shuffle)
-        h = self.up[-1](torch.cat([upsample(h, 2), first_look], dim=1), condition)
+        size = picture.shape[-1]
+        first_look, other_side = sample_picture(picture, flow, size), sample_picture(picture, mirrored_flow, size)
+        looks = F.pixel_unshuffle(torch.cat([first_look, other_side], dim=1), self.shuffle)
+        h = self.up[-1](torch.cat([upsample(h, 2), looks], dim=1), condition)
         flow = flow + self.flow_last(h)
         hidden, hidden_colour = upsample(inside, self.shuffle).split([1, 3], dim=1)
-        colour, mask = self._to_pixels(h).split([4, 1], dim=1)
+        colour, mask, mirror = self._to_pixels(h).split([4, 1, 1], dim=1)
         mask = torch.sigmoid(mask + 1 - hidden)
-        colour = torch.sigmoid(colour)
+        colour = torch.lerp(torch.sigmoid(colour), other_side.to(colour.dtype), torch.sigmoid(mirror))
         uncovered, share = inside_colour(hidden_colour, picture), hiding(hidden)
         colour = torch.cat([share * uncovered + (1 - share) * colour[:, :3], colour[:, 3:]], dim=1)
-        warped = sample_picture(picture, flow, colour.shape[-1])
+        warped = sample_picture(picture, flow, size)
         image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
         return Rendering(image, alpha, Detail(colour, mask, warped, coarse_flow, flow, depth_weights))
 
@@ -108,9 +113,9 @@ class Renderer(nn.Module):
         return F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.shuffle)
 
 
-def stay(points: Tensor) -> tuple[Tensor, Tensor]:
+def stay(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A `trace` for measurements: points (B, h, w, 3) stay where they are, and nothing is hidden."""
-    return points, points.new_zeros(len(points), 4, *points.shape[1:3])
+    return points, points, points.new_zeros(len(points), 4, *points.shape[1:3])
 
 
 def hiding(hidden: Tensor) -> Tensor:

@@ -82,7 +82,8 @@ def empty_pairs(size: int, people: int, drivers: int) -> Pairs:
         points = torch.empty(count, half, half, 3)
         labels = Labels(points, points, torch.empty(count, half, half, dtype=torch.bool))
         pose = Pose(torch.empty(count, 3, 3), torch.empty(count, 3), torch.empty(count))
-        return Frames(torch.empty(count, 4, size, size), pose, torch.empty(count, 54), labels)
+        believed = torch.empty(count, 1, size, size, dtype=torch.bool)
+        return Frames(torch.empty(count, 4, size, size), pose, torch.empty(count, 54), labels, believed)
 
     source, driver = frames(people), frames(people * drivers)
     count, half = people * drivers, size // 2

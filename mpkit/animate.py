@@ -86,7 +86,7 @@ class Animator:
 
     @torch.inference_mode()
     def portrait(self, image: np.ndarray, face: str | int = "largest", size: str | int = "native") -> Portrait:
-        """Makes a picture (H, W, 3) uint8 ready. Raises NoFaceError."""
+        """Makes a picture (H, W, 3) uint8 ready, its own motion corrected by how it then looks. Raises NoFaceError."""
         with make_tracker(self.tracker) as tracker:
             found = select_face(tracker.detect(image), face)
             crop = Crop.of(found)

@@ -56,8 +56,8 @@ nothing is sent elsewhere, and uploads are deleted after an hour.
 **Works best** with one face that looks roughly towards you, mouth closed, nothing in front of it; with calm motions;
 with *relative* motion, which adds the driver's change to the portrait's own pose.
 
-**What the bundled weights cannot do.** They are small, made for two CPU cores, and were trained for three hours. Large
-turns bend hats, hands and long hair. A mouth that opens is dark inside, without teeth. Profiles and animals are out
+**What the bundled weights cannot do.** They are small, made for two CPU cores, and were trained for six hours. Large
+turns bend hats, hands and long hair. Teeth are hinted at; thick beards hardly open. Profiles and animals are out
 of reach.
 
 **Limits of this page.** Twenty seconds of a driver, and portraits of 1600 pixels; the command line has neither:

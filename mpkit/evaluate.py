@@ -41,7 +41,7 @@ from mpkit.media import read_image
 from mpkit.meshwarp import MeshWarp
 from mpkit.metrics import ANGLES, SIGNALS, FaceEmbedder
 from mpkit.training.checkpoint import write_json
-from mpkit.transfer import Transfer
+from mpkit.transfer import MotionFrame, Transfer
 
 MOVES = np.array([3.0] * ANGLES + [0.03] * (len(SIGNALS) - ANGLES))  # standard deviation above which a signal moves
 
@@ -173,24 +173,25 @@ def cross(
     image = read_image(path)
     portrait = animator.portrait(image, size=SIZE)
     picture = cut(image, portrait.crop, SIZE)
-    warp = MeshWarp(picture, select_face(tracker.detect(image)), portrait.crop)
+    face = select_face(tracker.detect(image))
+    warp = MeshWarp(picture, face, portrait.crop)
     own_face = central_face(tracker, picture)
     own = embedder(picture, own_face) if embedder and own_face else None
+    transfer = Transfer(portrait.motion, "absolute")
+    of_mesh = Transfer(MotionFrame.of(face, portrait.crop), "absolute")
     for clip in clips:
         outputs = {kind: [] for kind in measured}
-        transfer = Transfer(portrait.motion, "absolute")
-        transfer.reference = clip.reference
+        transfer.reference = of_mesh.reference = clip.reference
         for index, (driver, shape) in enumerate(zip(clip.motions, clip.shapes)):
-            motion = transfer(driver)
             frames = {
-                "model": animator.frame(portrait, motion),
-                "mesh": warp(shape - clip.reference_shape, motion.pose),
+                "model": animator.frame(portrait, transfer(driver)),
+                "mesh": warp(shape - clip.reference_shape, of_mesh(driver).pose),
             }
             for kind, frame in frames.items():
-                face = central_face(tracker, frame)
-                outputs[kind].append(face)
-                if face and own is not None and index % 3 == 1:  # the middle of a moment: its neighbours look the same
-                    measured[kind].identity.append(metrics.distance_and_cosine(own, embedder(frame, face)))
+                seen = central_face(tracker, frame)
+                outputs[kind].append(seen)
+                if seen and own is not None and index % 3 == 1:  # the middle of a moment: its neighbours look the same
+                    measured[kind].identity.append(metrics.distance_and_cosine(own, embedder(frame, seen)))
         for kind, faces in outputs.items():
             measured[kind].add(clip.faces, faces)
 

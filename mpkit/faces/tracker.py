@@ -31,9 +31,9 @@ ACTIONS = (
     "noseSneerLeft", "noseSneerRight", "tongueOut",
 )
 # fmt: on
-# What the tracker reads where an action or the gaze is 1. Chosen on portraits that may train, driven by one number at a
-# time: what they then read is what they were told (docs/training-log.md, 6.). Names that are missing have a gain of
-# about 1, or it could not be told.
+# What the tracker reads where an action or the gaze is 1. Smile and gaze were chosen, jaw and blink checked, on
+# portraits that may train, driven by one number at a time, so that they read as told; the lips are from lifted stills
+# and real clips (docs/training-log.md, 5. and 6.). A name that is missing has a gain of about 1, or it is not known.
 READINGS = {
     "jawOpen": 0.5,
     "eyeBlink": 0.5,

@@ -24,6 +24,7 @@ from mpkit.assets import DEFAULT_WEIGHTS
 from mpkit.driver import Driver, open_driver
 from mpkit.errors import DeviceError, MediaError, NoFaceError
 from mpkit.faces.crop import Crop, cut, paste, pose_in
+from mpkit.faces.features import features_in
 from mpkit.faces.matte import Matte, fill_background
 from mpkit.faces.tracker import ACTIONS, Face, Tracker, central_face, make_tracker, select_face
 from mpkit.geometry import Pose, identity_pose
@@ -101,7 +102,9 @@ class Animator:
             motion = MotionFrame.of(found, crop)
             with self._autocast():
                 small = F.interpolate(picture, size=(self.model.config.image_size,) * 2, mode="area")
-                avatar = self.model.source(small, self._head_motion(motion))
+                own = self._head_motion(motion)
+                features = self.model.at_rest(small, own, features_in(found, crop).to(self.device))
+                avatar = self.model.source(small, own, features)
             portrait = Portrait(image, crop, side, picture, background, avatar, motion, NO_LEAN)
             return self._settled(portrait, tracker)
 

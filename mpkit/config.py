@@ -58,6 +58,9 @@ class ModelConfig(_JsonConfig):
     face_size: int = 80  # ours: side of the fine offset fields over the face, for the detail path; 0 = none
     face_window: tuple[float, float, float] = (0.0, 0.1, 0.7)  # where they lie in the canonical frame: x, y, half side
     face_extra: int = 32  # of them beyond latent_size, mixed by a small network instead of linearly
+    mouth_widths: tuple[int, ...] = (32, 24, 16)  # ours: residual blocks that draw the inside of the mouth
+    mouth_start: int = 12  # side of their first cells, doubled between them
+    mouth_window: tuple[float, float, float] = (0.0, 0.255, 0.22)  # where they draw, in the canonical frame
     volume_widths: tuple[int, ...] = (16, 32, 48)  # G_3D, from fine to coarse
     volume_scales: tuple[tuple[int, int, int], ...] = ((1, 2, 2), (2, 2, 2))  # its downsampling, mirrored upwards
     render_width: int = 96  # channels of G_2D at the volume's resolution
@@ -202,7 +205,7 @@ PRESETS = {
         appearance_widths=(32,), vector_widths=(16, 24), vector_blocks=(1, 1), latent_size=32, motion_size=32,
         motion_widths=(16, 24), motion_blocks=(1, 1), warp_start=(2, 4), warp_width=32, warp_widths=(24, 16),
         warp_scales=((2, 2, 2), (2, 2, 2)), volume_widths=(8, 16, 16), render_width=32, render_blocks=1,
-        render_widths=(24, 16), face_size=24, face_extra=8,
+        render_widths=(24, 16), face_size=24, face_extra=8, mouth_widths=(16, 8), mouth_start=8,
     ),
     "tiny": ModelConfig(),
     # the same network at half the picture: half the volume's side, so W starts at the same 4 x 4, doubles once less

@@ -57,6 +57,7 @@ def network_report(name: str) -> list[Row]:
     if config.face_size:
         add("fine face field, source", "(ours) face_s->", model.face_source, ONCE, vector)
         add("fine face field, driver", "(ours) face_->d", model.face_driver, FRAME, vector)
+        add("mouth field", "(ours) mouth", model.mouth, FRAME, vector)
     add("renderer", "P + G_2D", model.render, FRAME, volume, *detail)
     base = list(rows)
     add("enhancer", "G_enh", enhancer, "per HD frame", image)

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
+import torch
 
-from mpkit.data.anatomy import express, landmarks_on, load_template, move, sample_identity
+from mpkit.data.anatomy import express, in_mouth, landmarks_on, load_template, move, sample_identity
 from mpkit.data.heads import render_identity
 from mpkit.data.look import carved, sample_look
-from mpkit.data.motion import gaze_of, sample_actions, sample_motion
+from mpkit.data.motion import Motion, gaze_of, sample_actions, sample_motion
 from mpkit.data.painting import KINDS, finish, sample_style
+from mpkit.data.pairs import mouth_inside, true_flow
 from mpkit.data.raster import interpolate, rasterize, vertex_normals
 from mpkit.data.shards import HeadShards, write_shards
+from mpkit.data.wear import PARTS
 from mpkit.errors import MediaError
 from mpkit.faces.canonical import CANONICAL_FACE, STABLE_WEIGHTS, fit_pose
 from mpkit.faces.tracker import ACTIONS
@@ -43,6 +46,38 @@ def test_normals_face_the_camera_in_front():
     normals = vertex_normals(person.neutral, template.faces)
     assert np.allclose(np.linalg.norm(normals[: len(template.kept)], axis=1), 1, atol=1e-4)
     assert landmarks_on(normals)[[4, 151, 199], 2].max() < -0.5  # tip of the nose, forehead, chin
+
+
+def frontal_frame(identity, shift=(0.0, 0.0, 0.0), **actions):
+    """What `PairSet` reads of a frame, on a grid of 96 x 96."""
+    upright = np.eye(3, dtype=np.float32)
+    vertices = move(identity, Motion(upright, np.float32(shift), 1.0, upright, action(**actions)))
+    faces = load_template().faces
+    triangle, barycentric, _ = rasterize(vertices, faces, 96)
+    return {"faces": faces, "vertices": vertices, "triangle": triangle, "barycentric": barycentric}
+
+
+def test_the_inside_of_a_mouth_is_known_without_the_body_model():
+    template = load_template()
+    inner = [PARTS.index(name) for name in ("mouth", "tongue", "teeth")]
+    assert np.array_equal(in_mouth(template.faces), np.isin(template.part, inner))
+
+
+def test_closed_lips_hide_teeth_and_open_ones_show_them(identity):
+    shut = frontal_frame(identity)
+    ajar = frontal_frame(identity, jawOpen=0.3, mouthUpperUpLeft=0.6, mouthUpperUpRight=0.6)
+    inside = torch.from_numpy(mouth_inside(ajar))
+    _, shown = true_flow([[shut, ajar], [ajar, ajar]], 96)
+    assert inside.sum() > 10 and mouth_inside(shut).sum() < inside.sum() / 4
+    assert not shown[0][inside].any() and shown[1][inside].float().mean() > 0.9
+
+
+def test_beyond_the_edge_of_the_source_nothing_hides(identity):
+    """Shoulders that come into view count as shown: the picture is continued there."""
+    low, high = frontal_frame(identity), frontal_frame(identity, shift=(0.0, -0.3, 0.0))
+    flow, shown = true_flow([[low, high]], 96)
+    beyond = torch.from_numpy(high["triangle"] >= 0) & (flow[0, ..., 1] > 1)
+    assert beyond.sum() > 500 and shown[0][beyond].all()
 
 
 def test_same_seed_same_bytes(person):

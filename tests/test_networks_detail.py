@@ -100,6 +100,15 @@ def test_detail_path_moves_the_picture_with_the_head():
     assert_close(image[..., 8:-8, 8 + step : -8], picture[:, :3, 8:-8, 8 : -8 - step], atol=1e-4, rtol=0)
 
 
+def test_what_the_picture_cuts_off_goes_on_beyond_its_edge():
+    """A head that moves up by a cell takes the lowest row with it, down to the new edge: no gap, no fading alpha."""
+    model, picture, motion = copying_model(), some_picture(), some_motion()
+    up = motion._replace(pose=identity_pose()._replace(translation=torch.tensor([[0, -2 / NANO.volume_size, 0]])))
+    rendering = model.drive(model.source(picture, motion), up).rendering
+    result = torch.cat([rendering.image, rendering.alpha], dim=1)
+    assert_close(result[:, :, -EDGE:], picture[:, :, -1:].expand(-1, -1, EDGE, -1), atol=1e-4, rtol=0)
+
+
 def test_what_one_side_of_a_face_hides_the_other_may_show():
     """Nothing of the warped source, all of its mirrored side: a head that faces the camera is its own mirror image."""
     model, picture, ahead = copying_model(), some_picture(), some_motion(yaw=0, pitch=0, roll=0)
@@ -147,7 +156,7 @@ def test_report_counts_every_network(name):
     config = preset(name)
     volume = (config.volume_channels, config.volume_depth, config.volume_size, config.volume_size)
     assert rows["E_app"].output.startswith("x".join(map(str, volume)))
-    parts = ("E_mtn", "W_->d", "P + G_2D", *(["(ours) face_->d"] if config.face_size else []))
+    parts = ("E_mtn", "W_->d", "P + G_2D", *(["(ours) face_->d", "(ours) mouth"] if config.face_size else []))
     frame = sum(rows[symbol].gflop for symbol in parts)
     assert rows["one driven frame"].gflop == pytest.approx(frame)
     student = next(row for symbol, row in rows.items() if symbol.startswith("G_DT"))

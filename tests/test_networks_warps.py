@@ -275,29 +275,30 @@ def test_numbers_end_where_no_face_that_was_learned_from_goes_on():
 
 
 def test_fine_fields_add_to_both_warps_and_hide():
-    """A step in the source's field moves what is sampled; logits in the driver's take the mask away and paint."""
+    """A step in the source's field moves what is sampled; logits of the mouth's take the mask away and paint."""
     torch.manual_seed(1)
     model = without_expression(BaseModel(NANO)).eval()
     picture, motion = some_picture(), some_motion()
     avatar = model.source(picture, motion)
     before = model.drive(avatar, motion).rendering.detail
-    face = torch.zeros(1, 6, 24, 24)
-    face[:, 0], face[:, 2], face[:, 3:] = 0.1, 20.0, torch.tensor([-20.0, 0, 20]).view(3, 1, 1)
-    offsets = avatar.offsets._replace(face=face[:, :2])
+    face, mouth = torch.zeros(1, 2, 24, 24), torch.zeros(1, 4, 24, 24)
+    face[:, 0], mouth[:, 0], mouth[:, 1:] = 0.1, 20.0, torch.tensor([-20.0, 0, 20]).view(3, 1, 1)
+    offsets = avatar.offsets._replace(face=face)
     points = torch.tensor([[[[0.0, 0.1, 0.0], [0.95, 0.1, 0.0]]]])
     moved = offsets.displace(points) - avatar.offsets.displace(points)
     assert_close(moved[0, 0], torch.tensor([[0.1, 0, 0], [0, 0, 0]]))  # the window ends at 0.7
     after = model.drive(avatar._replace(offsets=offsets), motion).rendering.detail
     middle = slice(NANO.image_size // 2 - 4, NANO.image_size // 2 + 4)
+    lips = slice(middle.start + 8, middle.stop + 8)
     shift = (after.flow - before.flow)[0, :, 14:18, 14:18]
     assert_close(shift[0], torch.full((4, 4), 0.1), atol=1e-4, rtol=0)
-    model.face_driver.forward = lambda condition: face
+    model.mouth.forward = lambda condition: mouth
     hidden = model.drive(avatar, motion).rendering.detail
-    assert before.mask[..., middle, middle].min() > 0.3 and hidden.mask[..., middle, middle].max() < 1e-4
+    assert before.mask[..., lips, middle].min() > 0.3 and hidden.mask[..., lips, middle].max() < 1e-4
     assert_close(hidden.mask[..., :4], before.mask[..., :4], atol=0.05, rtol=0)
     light = window(picture[:, :3], FACE, 16).mean((0, 2, 3))
     wanted = (light * torch.tensor([0, 1, 2])).clamp(max=1)  # in the light of the source
-    assert_close(hidden.colour[0, :3, middle, middle].mean((1, 2)), wanted, atol=1e-3, rtol=0)
+    assert_close(hidden.colour[0, :3, lips, middle].mean((1, 2)), wanted, atol=1e-3, rtol=0)
     assert_close(hidden.colour[..., :4], before.colour[..., :4], atol=0.05, rtol=0)
 
 

@@ -126,7 +126,7 @@ def test_every_quick_stage_trains_what_it_is_for(shards, tmp_path, stage):
     network = train(config(shards, tmp_path, steps=3, ema=0.0), stage, progress=False)
     moved = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(value, start[name])}
     wanted = {
-        "warps": {"actions", "appearance", "warp_source", "warp_driver", "face_source", "face_driver"},
+        "warps": {"actions", "appearance", "warp_source", "warp_driver", "face_source", "face_driver", "mouth"},
         "motion": {"motion", "read_actions"},
         "identity": {"stages", "head"},
     }

@@ -178,20 +178,28 @@ def make_identity(phenotype: dict[str, float], changes: dict[str, float], rng: n
 
 
 @functools.lru_cache(maxsize=1)
-def _load_landmarks() -> tuple[np.ndarray, np.ndarray]:
+def _load_landmarks() -> dict[str, np.ndarray]:
     with np.load(LANDMARKS_FILE, allow_pickle=False) as file:
-        corners = np.searchsorted(load_template().kept, file["vertices"])
-        return corners, file["barycentric"].astype(np.float32)[..., None]
+        return dict(file)
 
 
 def landmarks_on(vertices: np.ndarray) -> np.ndarray:
     """Where the tracker's 468 landmarks lie on a head: its vertices (>= M, 3) -> (468, 3)."""
-    corners, weights = _load_landmarks()
-    return (vertices[corners] * weights).sum(1)
+    places = _load_landmarks()
+    return (vertices[places["vertices"]] * places["barycentric"][..., None]).sum(1)
+
+
+def in_mouth(faces: np.ndarray) -> np.ndarray:
+    """Which triangles (T, 3) of a head lie inside its mouth: teeth, tongue, cavity. (T,) bool."""
+    mouth = _load_landmarks()["mouth"]
+    inner = np.zeros(max(faces.max(), mouth.max()) + 1, bool)
+    inner[mouth] = True
+    return inner[faces].all(1)
 
 
 def find_landmarks(size: int = 768) -> None:
-    """Writes LANDMARKS_FILE: tracks a plain frontal render of the average head, reads the triangle at each landmark."""
+    """Writes LANDMARKS_FILE: tracks a plain frontal render of the average head, reads the triangle at each landmark;
+    and which vertices are inside the mouth, so that neither needs Anny any more."""
     from mpkit.faces.tracker import MediaPipeTracker
 
     template = load_template()
@@ -221,7 +229,17 @@ def find_landmarks(size: int = 768) -> None:
         row[n], column[n] = on_head[((on_head - (row[n], column[n])) ** 2).sum(1).argmin()]
     weights = barycentric[row, column]
     weights = np.concatenate([weights, 1 - weights.sum(1, keepdims=True)], 1)
-    np.savez(LANDMARKS_FILE, vertices=template.kept[faces[triangle[row, column]]].astype(np.int32), barycentric=weights)
+    np.savez(
+        LANDMARKS_FILE,
+        vertices=faces[triangle[row, column]].astype(np.int32),
+        barycentric=weights.astype(np.float32),
+        mouth=_mouth_vertices(template),
+    )
+
+
+def _mouth_vertices(template: Template) -> np.ndarray:
+    inner = np.isin(template.part, [PARTS.index(name) for name in ("mouth", "tongue", "teeth")])
+    return np.unique(template.faces[inner]).astype(np.int32)
 
 
 def express(identity: Identity, actions: np.ndarray) -> np.ndarray:

@@ -6,16 +6,19 @@ continuing to count, and any number of loader workers gives the same batches.
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mpkit.data.anatomy import in_mouth, landmarks_on
 from mpkit.data.augment import bend_shape, colour_jitter, flip_numbers, flip_points, flip_pose, random_bends, recolour
 from mpkit.data.shards import HeadShards
 from mpkit.data.tracked import conditioning
 from mpkit.errors import MpkitError
 from mpkit.faces.canonical import CANONICAL_FACE
+from mpkit.faces.features import features_of, flip_features
 from mpkit.geometry import Pose, cell_centres
 
 EYE_CORNERS, LIP_CORNERS = ((33, 133), (362, 263)), (61, 291)  # landmark numbers of the face mesh
@@ -32,18 +35,21 @@ class Labels(NamedTuple):
 
 class Frames(NamedTuple):
     """Frames of a batch: premultiplied RGBA (B, 4, S, S), pose, 52 coefficients and gaze (B, 54), labels, and where
-    the picture is more than a guess (B, 1, S, S) bool: all of it, but for lifted stills."""
+    the picture is more than a guess (B, 1, S, S) bool: all of it, but for lifted stills; and where the person's neutral
+    face has eyes and lips, canonical (B, 3, 3)."""
 
     picture: Tensor
     pose: Pose
     numbers: Tensor
     labels: Labels
     believed: Tensor
+    features: Tensor
 
 
 class Pairs(NamedTuple):
     """`source` holds B frames, `driver` B * n (n for each source, in a row). `flow` (B * n, h, h, 2): where the source
-    shows what the driver shows; `flow_valid` where both do. `attention` (B * n, 1, S, S): eyes and mouth weigh more.
+    shows what the driver shows; `flow_valid` where both do, or the source's picture ends before it. `attention`
+    (B * n, 1, S, S): eyes and mouth weigh more.
     `motion_input` (B + B * n, 3, S, S): all pictures, source first, bent and severely recoloured for E_mtn."""
 
     source: Frames
@@ -90,7 +96,7 @@ class PairSet(Dataset):
         people = [self._person(rng) for rng in rngs]
         sources = _collate([person[0] for person in people])
         drivers = _collate([frame for person in people for frame in person[1:]])
-        flow, flow_valid = _true_flow(people, sources.labels.view.shape[1])
+        flow, flow_valid = true_flow(people, sources.labels.view.shape[1])
         if self.augment:
             sources, drivers, flow, flow_valid = self._augment(rngs, sources, drivers, flow, flow_valid)
         attention = attention_map(drivers.pose, drivers.picture.shape[-1])
@@ -151,7 +157,8 @@ def _collate(samples: list[dict]) -> Frames:
     numbers = torch.from_numpy(np.stack([conditioning(s) for s in samples]))
     everywhere = np.ones(images.shape[2:], bool)
     believed = torch.from_numpy(np.stack([sample.get("believed", everywhere) for sample in samples]))[:, None]
-    return Frames(picture, pose, numbers, labels, believed)
+    features = torch.from_numpy(np.stack([features_of(landmarks_on(s["neutral"])) for s in samples]))
+    return Frames(picture, pose, numbers, labels, believed, features)
 
 
 def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarray:
@@ -165,24 +172,33 @@ def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarra
     return points
 
 
+def mouth_inside(sample: dict) -> np.ndarray:
+    """Which pixels of a frame show the inside of a mouth, (h, h) bool."""
+    return (sample["triangle"] >= 0) & in_mouth(sample["faces"])[sample["triangle"]]
+
+
 def _label_maps(sample: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per-pixel canonical and view points of one frame, and where they exist."""
     return _seen(sample, sample["neutral"]), _seen(sample, sample["vertices"]), sample["triangle"] >= 0
 
 
-def _true_flow(people: list[list[dict]], half: int) -> tuple[Tensor, Tensor]:
-    """Where each source shows what its drivers show, and whether it does (not hidden, not outside)."""
+def true_flow(people: list[list[dict]], half: int) -> tuple[Tensor, Tensor]:
+    """Where each source shows what its drivers show, and whether it does: it is not hidden. Beyond the edge, where the
+    picture is continued (`networks.render.sample_picture`), nothing hides. Teeth lie so close behind closed lips that
+    depth does not tell: they are hidden unless the source shows the inside of a mouth there, or beside."""
     flows, valids = [], []
     for source, *drivers in people:
         # where the source shows no surface, nothing of it is visible
         depth = _seen(source, source["vertices"], missing=-np.inf)[..., 2]
+        open_mouth = cv2.dilate(mouth_inside(source).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         for driver in drivers:
             there = _seen(driver, source["vertices"], missing=2.0)
             column, row = (((there[..., axis] + 1) * half / 2).astype(int) for axis in (0, 1))
-            inside = (column >= 0) & (column < half) & (row >= 0) & (row < half)
-            shown = there[..., 2] < depth[row.clip(0, half - 1), column.clip(0, half - 1)] + HIDDEN_BEHIND
+            outside = (column < 0) | (column >= half) | (row < 0) | (row >= half)
+            place = row.clip(0, half - 1), column.clip(0, half - 1)
+            shown = (there[..., 2] < depth[place] + HIDDEN_BEHIND) & (open_mouth[place] | ~mouth_inside(driver))
             flows.append(there[..., :2])
-            valids.append((driver["triangle"] >= 0) & inside & shown)
+            valids.append((driver["triangle"] >= 0) & (outside | shown))
     return torch.from_numpy(np.stack(flows)), torch.from_numpy(np.stack(valids))
 
 
@@ -200,4 +216,5 @@ def _flip(frames: Frames, flags: Tensor) -> Frames:
         _where(flags, flip_numbers(frames.numbers), frames.numbers),
         Labels(*(_where(flags, a, b) for a, b in zip(flipped, labels))),
         _where(flags, frames.believed.flip(3), frames.believed),
+        _where(flags, flip_features(frames.features), frames.features),
     )

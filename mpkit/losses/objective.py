@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mpkit.assets import GAZE_WEIGHTS, IDENTITY_WEIGHTS
 from mpkit.config import DISCRIMINATORS, GAZE, IDENTITY, preset
 from mpkit.data.pairs import Frames, Labels, Pairs, attention_map
+from mpkit.faces.features import to_average
 from mpkit.geometry import Pose
 from mpkit.losses.adversarial import discriminator_loss, generator_loss, matching_loss
 from mpkit.losses.cycle import cycle_loss
@@ -118,9 +119,11 @@ class WarpObjective(Objective):
         source, driver = pairs.source, pairs.driver
         count = len(driver.picture) // len(source.picture)
         vector = model.appearance.global_vector(source.picture[:, :3])
-        of_source = model.source_offsets(vector, HeadMotion(source.pose, model.actions(source.numbers)))
+        align = to_average(source.features)
+        of_source = model.source_offsets(vector, HeadMotion(source.pose, model.actions(source.numbers)), align)
         motion = HeadMotion(driver.pose, model.actions(driver.numbers))
-        of_driver = model.driver_offsets(vector.repeat_interleave(count, 0), motion)
+        vector, align = (value.repeat_interleave(count, 0) for value in (vector, align))
+        of_driver = model.driver_offsets(vector, motion, align)
         warps = warp_to_driver(of_driver.volume, driver.pose), warp_from_source(of_source.volume, source.pose)
         source_labels, driver_labels = attentive(source), attentive(driver)
         terms = {
@@ -129,8 +132,9 @@ class WarpObjective(Objective):
             "driver_surface": driver_surface_loss(of_driver, driver.pose, driver_labels),
             "source_surface": source_surface_loss(of_source, source.pose, source_labels),
         }
-        if of_driver.face is not None:
-            hidden, colour = of_driver.inside(driver.pose.unapply(driver.labels.view)).split([1, 3], dim=1)
+        if of_driver.mouth is not None:
+            unposed = driver.pose.unapply(driver.labels.view)
+            hidden, colour = of_driver.inside(unposed, driver.pose.rotation).split([1, 3], dim=1)
             heavy = driver.labels.valid * shrunk(pairs.attention, hidden.shape[-1])
             terms["mask"] = mask_loss(torch.sigmoid(MASK_AT_REST - hidden), pairs.flow_valid, heavy)
             colour = inside_colour(colour, source.picture.repeat_interleave(count, 0))
@@ -169,7 +173,7 @@ class BaseObjective(Objective):
         source, driver = pairs.source, pairs.driver
         count = len(driver.picture) // len(source.picture)
         z_source, z_driver = model.actions(source.numbers), model.actions(driver.numbers)
-        avatar = model.source(source.picture, HeadMotion(source.pose, z_source))
+        avatar = model.source(source.picture, HeadMotion(source.pose, z_source), source.features)
         driven = model.drive(repeat_avatar(avatar, count), HeadMotion(driver.pose, z_driver))
         image, alpha, detail = driven.rendering
         prediction = image if alpha is None else torch.cat([image, alpha], dim=1)

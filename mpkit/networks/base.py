@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
+from mpkit.faces.features import to_average
 from mpkit.geometry import sample
 from mpkit.networks.appearance import AppearanceEncoder
 from mpkit.networks.blocks import to_channels_last
 from mpkit.networks.motion import ACTIONS_AND_GAZE, ActionEncoder, HeadMotion, MotionEncoder
 from mpkit.networks.render import Renderer, Rendering
 from mpkit.networks.volume import VolumeRefiner
-from mpkit.networks.warp import FaceField, Offsets, WarpGenerator, warp_from_source, warp_to_driver
+from mpkit.networks.warp import FaceField, MouthField, Offsets, WarpGenerator, warp_from_source, warp_to_driver
 
 
 class Avatar(NamedTuple):
@@ -21,6 +23,7 @@ class Avatar(NamedTuple):
     picture: Tensor  # (B, 4, S, S) premultiplied RGBA; the detail path samples it
     appearance: Tensor  # v_s (B, C, D, H, W), in the source's view
     vector: Tensor  # e_s (B, latent)
+    align: Tensor | None  # (B, 2, 3): from this face to the average one
     motion: HeadMotion  # R_s, t_s, s_s and z_s
     offsets: Offsets  # delta_s
     warp: Tensor  # w_s-> (B, D, H, W, 3)
@@ -52,23 +55,34 @@ class BaseModel(nn.Module):
         self.read_actions = nn.Linear(config.latent_size, ACTIONS_AND_GAZE)
         self.warp_source = WarpGenerator(config)
         self.warp_driver = WarpGenerator(config)
-        self.face_source = FaceField(config, 2) if config.face_size else None
-        self.face_driver = FaceField(config, 6) if config.face_size else None
+        self.face_source = FaceField(config) if config.face_size else None
+        self.face_driver = FaceField(config) if config.face_size else None
+        self.mouth = MouthField(config) if config.face_size else None
         self.refine = VolumeRefiner(config)
         self.render = Renderer(config)
         to_channels_last(self)
 
-    def source(self, picture: Tensor, motion: HeadMotion) -> Avatar:
-        """picture (B, 4, S, S): premultiplied RGBA, foreground on black, in [0, 1]."""
+    def source(self, picture: Tensor, motion: HeadMotion, features: Tensor | None = None) -> Avatar:
+        """picture (B, 4, S, S): premultiplied RGBA, foreground on black, in [0, 1]. `features` (B, 3, 3): where the
+        neutral face has eyes and lips, canonical (`faces.features`); without, where the average face has them."""
         appearance, vector = self.appearance(picture[:, :3])
-        offsets = self.source_offsets(vector, motion)
+        align = None if features is None else to_average(features)
+        offsets = self.source_offsets(vector, motion, align)
         warp = warp_from_source(offsets.volume, motion.pose)
         canonical = self.refine(sample(appearance, warp))
-        return Avatar(picture, appearance, vector, motion, offsets, warp, canonical)
+        return Avatar(picture, appearance, vector, align, motion, offsets, warp, canonical)
+
+    def at_rest(self, picture: Tensor, motion: HeadMotion, features: Tensor) -> Tensor:
+        """The features (B, 3, 3) of a face in motion with its expression taken out, as w_->d takes it out of points:
+        that of the lips. The corners of eyes stay, but what lies between them moves with every look."""
+        vector = self.appearance.global_vector(picture[:, :3])
+        eyes, lips = features.split([2, 1], dim=1)
+        offsets = self.driver_offsets(vector, motion, to_average(features))
+        return torch.cat([eyes, offsets.displace(lips[:, None])[:, 0]], dim=1)
 
     def drive(self, avatar: Avatar, motion: HeadMotion) -> Driven:
         """The avatars in the motion of their drivers. e is the SOURCE's: the driver gives motion alone."""
-        offsets = self.driver_offsets(avatar.vector, motion)
+        offsets = self.driver_offsets(avatar.vector, motion, avatar.align)
         warp = warp_to_driver(offsets.volume, motion.pose)
         volume = sample(avatar.canonical, warp)
         if not self.config.detail:
@@ -81,23 +95,27 @@ class BaseModel(nn.Module):
             canonical = offsets.displace(unposed)
             sides = canonical, canonical * canonical.new_tensor([-1, 1, 1])
             places, mirrored = (avatar.motion.pose.apply(avatar.offsets.displace(side)) for side in sides)
-            return places, mirrored, offsets.inside(unposed)
+            return places, mirrored, offsets.inside(unposed, motion.pose.rotation)
 
         rendering = self.render(volume, trace, avatar.picture, motion.expression + avatar.vector)
         return Driven(rendering, offsets, warp, volume)
 
-    def source_offsets(self, vector: Tensor, motion: HeadMotion) -> Offsets:
+    def source_offsets(self, vector: Tensor, motion: HeadMotion, align: Tensor | None = None) -> Offsets:
         """delta_s, which takes the source's expression out."""
-        return self._offsets(self.warp_source, self.face_source, vector, motion)
+        return self._offsets(self.warp_source, self.face_source, vector, motion, align)
 
-    def driver_offsets(self, vector: Tensor, motion: HeadMotion) -> Offsets:
+    def driver_offsets(self, vector: Tensor, motion: HeadMotion, align: Tensor | None = None) -> Offsets:
         """delta_d, which puts the driver's expression in."""
-        return self._offsets(self.warp_driver, self.face_driver, vector, motion)
+        offsets = self._offsets(self.warp_driver, self.face_driver, vector, motion, align)
+        if self.mouth is None:
+            return offsets
+        mouth = self.mouth(motion.expression + vector)
+        return offsets._replace(mouth=mouth, mouth_window=self.config.mouth_window)
 
-    def _offsets(self, generator, face, vector, motion) -> Offsets:
+    def _offsets(self, generator, face, vector, motion, align) -> Offsets:
         volume = generator(motion.expression, vector, motion.pose)
         fine = None if face is None else face(motion.expression + vector)
-        return Offsets(volume, fine, self.config.face_window)
+        return Offsets(volume, fine, self.config.face_window, align=align)
 
     def forward(self, source: Tensor, driver: Tensor) -> Driven:
         """Pictures (B, 4, S, S) and (B, 3 or 4, S, S): the paper's pass, all motion read from pixels by E_mtn."""

@@ -138,8 +138,9 @@ def surface(depth_weights: Tensor, size: int) -> Tensor:
 
 
 def sample_picture(picture: Tensor, flow: Tensor, size: int) -> Tensor:
-    """The picture (B, C, H, W) seen through a flow (B, 2, h, w) enlarged to `size`: (B, C, size, size)."""
-    return sample(picture, resize_flow(flow, size).movedim(1, -1))
+    """The picture (B, C, H, W) seen through a flow (B, 2, h, w) enlarged to `size`: (B, C, size, size). A coat that
+    the picture cuts off goes on beyond its edge."""
+    return sample(picture, resize_flow(flow, size).movedim(1, -1), padding="border")
 
 
 def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:

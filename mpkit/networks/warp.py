@@ -6,7 +6,7 @@ Both grids are compositions of a rigid part and an expression part, never a sum 
 A neutral face has delta = 0 on both sides, because delta lives in the canonical frame.
 
 The cells of delta are as large as an eye. For the detail path, which moves pixels instead of voxels, `FaceField` (ours)
-adds offsets as fine as lids and lips.
+adds offsets as fine as lids and lips, and `MouthField` (ours) says what lips that part uncover.
 """
 
 from typing import NamedTuple
@@ -22,36 +22,47 @@ from mpkit.networks.blocks import Conv3d, ResBlock, group_norm, standardize_weig
 BASIS_SCALE = (1, 2, 2)  # how much coarser than delta the basis fields are: depth, height, width
 POSE_SPREAD = 0.1  # about the standard deviation of the numbers of a pose
 FACE_EDGE = 0.2  # share of the half window along which the fine fields fade to nothing, so that no seam shows
-FACE_SCALE = (0.3, 0.3, 10.0, 5.0, 5.0, 5.0)  # of the fine fields: the optimizer moves a lid by less than its height
+LIPS_DEPTH = -0.5  # about, canonical z
+FACE_SCALE = 0.3  # of the fine fields: the optimizer moves a lid by less than its height
 
 
 class Offsets(NamedTuple):
     """What an expression does to points of the canonical frame: delta (B, 3, D, H, W) in all of it, order (x, y, z),
-    and `face` (B, 2 or 6, F, F), finer, in the `window` (x, y, half side) of x and y where the face is; None without.
-    The driver's `face` has more channels than offsets: a logit, how surely the source hides what is there, and logits
-    of its colour. Teeth and the inside of a mouth are where the expression says, so they are mixed as offsets are."""
+    and `face` (B, 2, F, F), finer, in the window (x, y, half side) of x and y where the face is; None without.
+    `mouth` (B, 4, M, M), of the driver alone, is a logit, how surely the source hides what is there, and logits of its
+    colour: teeth and the inside of a mouth are where the expression says. The fine fields lie on the average face;
+    `align` (B, 2, 3) leads there (`faces.features`), None: this is its face."""
 
     volume: Tensor
     face: Tensor | None = None
-    window: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    face_window: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    mouth: Tensor | None = None
+    mouth_window: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    align: Tensor | None = None
 
     def displace(self, points: Tensor) -> Tensor:
         """Canonical points (B, h, w, 3) and what the offsets add to them."""
         moved = points + sample(self.volume, points[:, None], padding="border")[:, :, 0].movedim(1, -1)
         if self.face is None:
             return moved
-        return moved + F.pad(sample(self.face[:, :2], self._place(points)).movedim(1, -1), (0, 1))
+        return moved + F.pad(sample(self.face, self._place(points, self.face_window)).movedim(1, -1), (0, 1))
 
-    def inside(self, points: Tensor) -> Tensor:
-        """The logits of what is hidden and of its colour at canonical points (B, h, w, 3) with the expression still in,
-        (B, 4, h, w); 0 outside the face."""
-        if self.face is None:
+    def inside(self, points: Tensor, rotation: Tensor) -> Tensor:
+        """The logits of what is hidden and of its colour where canonical points (B, h, w, 3) with the expression still
+        in are seen, by a camera before a head turned by R (B, 3, 3): (B, 4, h, w); 0 away from the mouth. However
+        deep in the mouth a point lies, it is seen between the lips: what counts is where they let its ray in."""
+        if self.mouth is None:
             return points.new_zeros(len(points), 4, *points.shape[1:3])
-        return sample(self.face[:, 2:], self._place(points))
+        ray = rotation[:, None, None, 2]  # R^T (0, 0, 1)
+        points = points + ray * ((LIPS_DEPTH - points[..., 2:]) / ray[..., 2:].clamp_min(0.3))
+        return sample(self.mouth, self._place(points, self.mouth_window))
 
-    def _place(self, points: Tensor) -> Tensor:
-        x, y, half = self.window
-        return (points[..., :2] - points.new_tensor([x, y])) / half
+    def _place(self, points: Tensor, window: tuple[float, float, float]) -> Tensor:
+        x, y, half = window
+        points = points[..., :2]
+        if self.align is not None:  # a sum, because autocast would turn a product of matrices into half precision
+            points = (self.align[:, None, None] * F.pad(points, (0, 1), value=1.0)[..., None, :]).sum(-1)
+        return (points - points.new_tensor([x, y])) / half
 
 
 class WarpGenerator(nn.Module):
@@ -94,25 +105,53 @@ class WarpGenerator(nn.Module):
 
 
 class FaceField(nn.Module):
-    """condition (B, latent) = z + e -> fine fields (B, channels, F, F) over the face: offsets in canonical units, order
-    (x, y), and on the driver's side the logits of `Offsets.inside`.
+    """condition (B, latent) = z + e -> fine offsets (B, 2, F, F) over the face, canonical units, order (x, y).
 
     A mix of learned fields, as blendshapes are mixed: one for each number of the condition, and `face_extra` whose
     shares a small network says, because the same smile is not at the same place in every face.
     """
 
-    def __init__(self, config: ModelConfig, channels: int):
+    def __init__(self, config: ModelConfig):
         super().__init__()
         size, extra = config.latent_size, config.face_extra
         self.mix = nn.Sequential(nn.Linear(size, 2 * size), nn.SiLU(), nn.Linear(2 * size, extra))
-        self.fields = nn.Parameter(torch.zeros(size + extra, channels, config.face_size, config.face_size))
-        fade = ((1 - cell_centres(config.face_size).abs()) / FACE_EDGE).clamp(max=1)
-        self.register_buffer("fade", fade[:, None] * fade, persistent=False)
+        self.fields = nn.Parameter(torch.zeros(size + extra, 2, config.face_size, config.face_size))
+        self.register_buffer("fade", _fade(config.face_size), persistent=False)
 
     def forward(self, condition: Tensor) -> Tensor:
         shares = torch.cat([condition, self.mix(condition)], dim=1)
-        scale = shares.new_tensor(FACE_SCALE[: self.fields.shape[1]]).view(-1, 1, 1)
-        return scale * self.fade * torch.einsum("bk,kcij->bcij", shares, self.fields)
+        return FACE_SCALE * self.fade * torch.einsum("bk,kcij->bcij", shares, self.fields)
+
+
+class MouthField(nn.Module):
+    """condition (B, latent) = z + e -> logits (B, 4, M, M) of `Offsets.inside` over the mouth.
+
+    Whether lips part at a point is no linear matter, as an offset is: a small decoder draws it, from learned first
+    cells and the condition in the norms of its blocks.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        widths, size = config.mouth_widths, config.latent_size
+        self.constant = nn.Parameter(torch.randn(1, widths[0], config.mouth_start, config.mouth_start))
+        self.blocks = nn.ModuleList(ResBlock(2, i, o, config, size) for i, o in zip((widths[0], *widths), widths))
+        self.norm = group_norm(widths[-1], config.normalization_groups)
+        self.out = nn.Conv2d(widths[-1], 4, 3, padding=1)
+        nn.init.zeros_(self.out.weight), nn.init.zeros_(self.out.bias)
+        side = config.mouth_start * 2 ** (len(widths) - 1)
+        self.register_buffer("fade", _fade(side), persistent=False)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        h = self.constant.repeat(len(condition), 1, 1, 1)
+        for index, block in enumerate(self.blocks):
+            h = block(upsample(h, 2) if index else h, condition)
+        return self.fade * self.out(F.relu(self.norm(h)))
+
+
+def _fade(size: int) -> Tensor:
+    """1, falling to 0 at the border of a field (size, size)."""
+    fade = ((1 - cell_centres(size).abs()) / FACE_EDGE).clamp(max=1)
+    return fade[:, None] * fade
 
 
 def warp_from_source(delta: Tensor, pose: Pose) -> Tensor:

@@ -82,7 +82,7 @@ def measure(
         batch = pairs[index]
         source, driver = batch.source, batch.driver
         count = len(driver.picture) // len(source.picture)
-        avatar = model.source(source.picture, HeadMotion(source.pose, model.actions(source.numbers)))
+        avatar = model.source(source.picture, HeadMotion(source.pose, model.actions(source.numbers)), source.features)
         motion = HeadMotion(driver.pose, model.actions(driver.numbers))
         image, target = model.drive(repeat_avatar(avatar, count), motion).rendering.image, driver.picture[:, :3]
         made, wanted = gaze(image, driver.pose), gaze(target, driver.pose)

@@ -83,7 +83,9 @@ def empty_pairs(size: int, people: int, drivers: int) -> Pairs:
         labels = Labels(points, points, torch.empty(count, half, half, dtype=torch.bool))
         pose = Pose(torch.empty(count, 3, 3), torch.empty(count, 3), torch.empty(count))
         believed = torch.empty(count, 1, size, size, dtype=torch.bool)
-        return Frames(torch.empty(count, 4, size, size), pose, torch.empty(count, 54), labels, believed)
+        return Frames(
+            torch.empty(count, 4, size, size), pose, torch.empty(count, 54), labels, believed, points[:, 0, :3]
+        )
 
     source, driver = frames(people), frames(people * drivers)
     count, half = people * drivers, size // 2

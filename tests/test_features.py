@@ -1,5 +1,6 @@
 """Where a face has eyes and lips, and the map from there to the average face, on which the fine fields lie."""
 
+import numpy as np
 import pytest
 import torch
 from support import NANO, some_motion, some_picture, some_pose, stirred
@@ -11,7 +12,7 @@ from mpkit.data.shards import write_shards
 from mpkit.data.tracked import track_shards
 from mpkit.faces import Crop
 from mpkit.faces.canonical import CANONICAL_FACE
-from mpkit.faces.features import AVERAGE, MOST, features_in, features_of, flip_features, to_average
+from mpkit.faces.features import AVERAGE, DEPTH, FEATURES, MOST, features_in, features_of, flip_features, to_average
 from mpkit.networks import BaseModel
 from mpkit.networks.warp import LIPS_DEPTH, Offsets
 
@@ -46,12 +47,18 @@ def test_features_that_no_face_has_are_no_error(value):
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (35, -10, 20)])
 def test_a_tracked_face_has_its_features_wherever_it_looks(angles):
-    face = make_face(angles=angles)
-    face.landmarks[:, 2] += 17  # the tracker's depth is relative
-    expected = torch.from_numpy(features_of(CANONICAL_FACE))[None]
-    assert_close(features_in(face, Crop.of(face, margin=1.3)), expected, atol=1e-4, rtol=0)
-    left, right, lips = expected[0]
-    assert left[0] < 0 < right[0] and left[1] < 0 < lips[1] and abs(lips[0]) < 0.01
+    face, own = make_face(angles=angles), LONG_FACE.clone()
+    own[..., 2] = torch.tensor(DEPTH)
+    for pair, point in zip(FEATURES, own[0].numpy()):
+        face.landmarks[list(pair), :2] = (face.radius * face.rotation @ point)[:2] + face.centre
+    assert_close(features_in(face, Crop.of(face, margin=1.3)), own, atol=1e-4, rtol=0)
+
+
+def test_the_tracker_and_the_average_face_agree_on_what_a_feature_is():
+    features = features_of(CANONICAL_FACE)
+    assert (
+        abs(features[:, :2] - np.float32(AVERAGE)).max() < 0.02 and abs(features[:, 2] - np.float32(DEPTH)).max() < 0.04
+    )
 
 
 def test_fine_fields_lie_where_the_person_has_the_feature():

@@ -1,17 +1,18 @@
-"""Where a person has eyes and mouth. Mouths lie a finger's breadth higher or lower from face to face: as much as they
-open. So the fine fields of `networks.warp` are learned on the average face, and this map leads a person's points there.
+"""Where a person has eyes and mouth. Mouths lie half a centimetre higher or lower from face to face: as much as lips
+part in talk. So the fine fields of `networks.warp` are learned on the average face, and this map leads a person's points there.
 """
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from mpkit.faces.canonical import CANONICAL_FACE, STABLE_WEIGHTS
 from mpkit.faces.crop import Crop, pose_in
 from mpkit.faces.tracker import Face
 
 FEATURES = ((33, 133), (263, 362), (13, 14))  # landmarks on both sides of: eye on the picture's left, the other, lips
 AVERAGE = ((-0.176, -0.145), (0.176, -0.145), (0.0, 0.255))  # where a neutral face has them, canonical (x, y)
+DEPTH = (-0.42, -0.42, -0.53)  # and z
 MOST = 0.12  # away from there; what lies farther was misread
 
 
@@ -21,14 +22,12 @@ def features_of(landmarks: np.ndarray) -> np.ndarray:
 
 
 def features_in(face: Face, crop: Crop) -> Tensor:
-    """The canonical points (1, 3, 3) of a tracked face's eyes and lips, its expression still in."""
-    depth = face.landmarks[:, 2:] / crop.radius
-    view = np.concatenate([crop.to_crop(face.landmarks[:, :2]), depth], axis=1).astype(np.float32)
+    """The canonical points (1, 3, 3) of a tracked face's eyes and lips, its expression still in: where the rays that
+    show them are as deep as an average face has them. The tracker's depth is a guess, which a turn makes a shift."""
     pose = pose_in(face, crop)
-    model = pose.apply(torch.from_numpy(CANONICAL_FACE)[None])[0].numpy()
-    away = view[: len(model), 2] - model[:, 2]  # the tracker's depth is relative
-    view[:, 2] -= (away * STABLE_WEIGHTS).sum() / STABLE_WEIGHTS.sum()
-    return pose.unapply(torch.from_numpy(features_of(view))[None])
+    seen = torch.from_numpy(crop.to_crop(features_of(face.landmarks)[:, :2]))
+    points, ray = pose.unapply(F.pad(seen, (0, 1))[None]), pose.rotation[:, None, 2]  # R^T (0, 0, 1)
+    return points + ray * ((points.new_tensor(DEPTH)[:, None] - points[..., 2:]) / ray[..., 2:].clamp_min(0.3))
 
 
 def to_average(features: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
 """Where a person has eyes and mouth. Mouths lie half a centimetre higher or lower from face to face: as much as lips
-part in talk. So the fine fields of `networks.warp` are learned on the average face, and this map leads a person's points there.
+part in talk. So the fine fields of `networks.warp` are learned on the average face, and this map leads there.
 """
 
 import numpy as np

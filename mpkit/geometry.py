@@ -68,6 +68,13 @@ def _rotate(rotation: Tensor, points: Tensor) -> Tensor:
     return (rotation * points[..., None, :]).sum(-1)
 
 
+def slide(points: Tensor, rotation: Tensor, depth: float | Tensor) -> Tensor:
+    """Canonical points (B, ..., 3) moved along the rays by which a camera sees them, the head turned by R (B, 3, 3),
+    to canonical z = `depth`. A head that turns away moves them no farther than one turned by 72 degrees."""
+    ray = rotation[:, 2].view(-1, *[1] * (points.dim() - 2), 3)  # R^T (0, 0, 1)
+    return points + ray * ((depth - points[..., 2:]) / ray[..., 2:].clamp_min(0.3))
+
+
 def identity_pose(batch: int = 1, device=None, dtype=torch.float32) -> Pose:
     """The canonical pose: R = I, t = 0, s = 1."""
     return Pose(

@@ -18,10 +18,10 @@ from mpkit.data.shards import HeadShards
 from mpkit.data.tracked import conditioning
 from mpkit.errors import MpkitError
 from mpkit.faces.canonical import CANONICAL_FACE
-from mpkit.faces.features import features_of, flip_features
+from mpkit.faces.features import FEATURES, features_of, flip_features
 from mpkit.geometry import Pose, cell_centres
 
-EYE_CORNERS, LIP_CORNERS = ((33, 133), (362, 263)), (61, 291)  # landmark numbers of the face mesh
+LIP_CORNERS = (61, 291)  # landmark numbers of the face mesh
 HIDDEN_BEHIND = 0.03  # a point this much (canonical units) behind what the source shows is hidden there
 
 
@@ -49,8 +49,8 @@ class Frames(NamedTuple):
 class Pairs(NamedTuple):
     """`source` holds B frames, `driver` B * n (n for each source, in a row). `flow` (B * n, h, h, 2): where the source
     shows what the driver shows; `flow_valid` where both do, or the source's picture ends before it. `attention`
-    (B * n, 1, S, S): eyes and mouth weigh more.
-    `motion_input` (B + B * n, 3, S, S): all pictures, source first, bent and severely recoloured for E_mtn."""
+    (B * n, 1, S, S): eyes and mouth weigh more. `motion_input` (B + B * n, 3, S, S): all pictures, source first, bent
+    and severely recoloured for E_mtn."""
 
     source: Frames
     driver: Frames
@@ -131,7 +131,7 @@ class PairSet(Dataset):
 def attention_map(pose: Pose, size: int, weight: float = 10.0) -> Tensor:
     """1 everywhere, rising to `weight` over eyes and mouth, which a pose places: (B, 1, size, size)."""
     corners = torch.from_numpy(CANONICAL_FACE).to(pose.scale.device)
-    centres = torch.stack([corners[list(pair)].mean(0) for pair in (*EYE_CORNERS, LIP_CORNERS)])
+    centres = torch.stack([corners[list(pair)].mean(0) for pair in (*FEATURES[:2], LIP_CORNERS)])
     radii = (
         torch.tensor([[0.11, 0.075], [0.11, 0.075], [0.17, 0.13]], device=pose.scale.device) * pose.scale[:, None, None]
     )  # (B, 3, 2)

@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import Pose, cell_centres, identity_grid, inverse_rigid_grid, sample
+from mpkit.geometry import Pose, cell_centres, identity_grid, inverse_rigid_grid, sample, slide
 from mpkit.networks.blocks import Conv3d, ResBlock, group_norm, standardize_weights, upsample
 
 BASIS_SCALE = (1, 2, 2)  # how much coarser than delta the basis fields are: depth, height, width
 POSE_SPREAD = 0.1  # about the standard deviation of the numbers of a pose
 FACE_EDGE = 0.2  # share of the half window along which the fine fields fade to nothing, so that no seam shows
-LIPS_DEPTH = -0.5  # about, canonical z
+LIPS_DEPTH = -0.5  # canonical z, between the corners of lips and their middle
 FACE_SCALE = 0.3  # of the fine fields: the optimizer moves a lid by less than its height
 
 
@@ -53,9 +53,7 @@ class Offsets(NamedTuple):
         deep in the mouth a point lies, it is seen between the lips: what counts is where they let its ray in."""
         if self.mouth is None:
             return points.new_zeros(len(points), 4, *points.shape[1:3])
-        ray = rotation[:, None, None, 2]  # R^T (0, 0, 1)
-        points = points + ray * ((LIPS_DEPTH - points[..., 2:]) / ray[..., 2:].clamp_min(0.3))
-        return sample(self.mouth, self._place(points, self.mouth_window))
+        return sample(self.mouth, self._place(slide(points, rotation, LIPS_DEPTH), self.mouth_window))
 
     def _place(self, points: Tensor, window: tuple[float, float, float]) -> Tensor:
         x, y, half = window

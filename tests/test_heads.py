@@ -2,10 +2,20 @@ import numpy as np
 import pytest
 import torch
 
-from mpkit.data.anatomy import express, in_mouth, landmarks_on, load_template, move, sample_identity
+from mpkit.data.anatomy import (
+    FOLLOW_SHIFT,
+    FOLLOW_TURN,
+    NECK_BASE,
+    express,
+    in_mouth,
+    landmarks_on,
+    load_template,
+    move,
+    sample_identity,
+)
 from mpkit.data.heads import render_identity
 from mpkit.data.look import carved, sample_look
-from mpkit.data.motion import Motion, gaze_of, sample_actions, sample_motion
+from mpkit.data.motion import Motion, gaze_of, rotation_matrix, sample_actions, sample_motion
 from mpkit.data.painting import KINDS, finish, sample_style
 from mpkit.data.pairs import mouth_inside, true_flow
 from mpkit.data.raster import interpolate, rasterize, vertex_normals
@@ -74,7 +84,7 @@ def test_closed_lips_hide_teeth_and_open_ones_show_them(identity):
 
 def test_beyond_the_edge_of_the_source_nothing_hides(identity):
     """Shoulders that come into view count as shown: the picture is continued there."""
-    low, high = frontal_frame(identity), frontal_frame(identity, shift=(0.0, -0.3, 0.0))
+    low, high = frontal_frame(identity), frontal_frame(identity, shift=(0.0, -1.0, 0.0))
     flow, shown = true_flow([[low, high]], 96)
     beyond = torch.from_numpy(high["triangle"] >= 0) & (flow[0, ..., 1] > 1)
     assert beyond.sum() > 500 and shown[0][beyond].all()
@@ -106,6 +116,31 @@ def test_the_head_moves_as_its_pose_says(identity):
     assert rigid.sum() > 3000
     assert np.abs(view - posed)[rigid].max() < 1e-5
     assert np.abs(view - posed)[identity.head_share == 0].max() > 1e-2 and motion.translation[2] == 0
+
+
+def test_shoulders_follow_a_head_not_all_the_way(identity):
+    """A head that is shifted, or turned about the base of its neck, takes them along by the measured shares."""
+    upright, shoulders = np.eye(3, dtype=np.float32), identity.head_share == 0
+    turned = rotation_matrix(20.0, 0.0, 10.0)
+
+    def moved(rotation, shift):
+        motion = Motion(rotation, np.float32([*shift, 0]), 1.0, upright, np.zeros(52, np.float32))
+        return (move(identity, motion) - identity.neutral)[shoulders]
+
+    assert np.allclose(moved(upright, (0.2, -0.1)), FOLLOW_SHIFT * (0.2, -0.1, 0), atol=1e-6)
+    assert np.allclose(moved(turned, (0, 0)), FOLLOW_TURN * (turned @ NECK_BASE - NECK_BASE), atol=1e-5)
+
+
+def test_actions_are_as_strong_as_those_of_people(identity):
+    """Lips of a whole mouthLowerDown part as far as regressions on real faces say, brows rise as far as they do."""
+
+    def height(pairs, **values):
+        face = landmarks_on(express(identity, action(**values)))
+        return face[pairs, 1].mean()
+
+    lower, brows = [14, 87, 317], [107, 336, 66, 296]
+    drop = height(lower, mouthLowerDownLeft=1, mouthLowerDownRight=1) - height(lower)
+    assert 0.035 < drop < 0.065 and -0.05 < height(brows, browInnerUp=1) - height(brows) < -0.025
 
 
 def test_visible_points_land_on_their_pixels(person):

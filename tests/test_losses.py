@@ -21,7 +21,7 @@ from mpkit.losses.geometric import (
     smoothness_loss,
     source_warp_loss,
 )
-from mpkit.losses.objective import BaseObjective, BaseWeights, WarpObjective, neighbours
+from mpkit.losses.objective import HOLE, BaseObjective, BaseWeights, WarpObjective, mask_weight, neighbours
 from mpkit.losses.perceptual import PerceptualLoss
 from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import BaseModel
@@ -135,18 +135,33 @@ def test_colours_count_where_they_are_weighed():
     assert (colour.grad[..., :2, :] > 0).all() and (colour.grad[..., 2:, :] == 0).all()
 
 
+def test_what_is_hidden_must_be_painted_near_eyes_and_mouth_alone():
+    pairs = some_pairs()
+    attention, shown = torch.ones_like(pairs.attention), torch.ones_like(pairs.flow_valid)
+    attention[..., attention.shape[-1] // 2 :] = 10  # the right half
+    shown[:, ::2] = False
+    labelled = pairs.driver.labels._replace(valid=torch.ones_like(pairs.driver.labels.valid))
+    driver = pairs.driver._replace(labels=labelled)
+    weight = mask_weight(pairs._replace(driver=driver, attention=attention, flow_valid=shown))
+    middle = weight.shape[-1] // 2
+    assert (weight[:, ::2, :middle] == 0).all() and (weight[:, ::2, middle:] == 10 * HOLE).all()
+    assert (weight[:, 1::2, :middle] == 1).all() and (weight[:, 1::2, middle:] == 10).all()
+
+
 def test_what_an_expression_uncovers_is_learned_without_rendering():
-    """The stage `warps` teaches the colours of what the source hides, and only there."""
+    """The stage `warps` teaches the colours of what the source hides, and only there, near eyes and mouth."""
     torch.manual_seed(0)
     pairs = some_pairs()
     hidden = pairs.flow_valid.clone()
     hidden[:, 18:24, 14:18] = False  # the mouth
-    for shown, learns in ((pairs.flow_valid, False), (hidden, True)):
+    near, far = torch.full_like(pairs.attention, 10), torch.ones_like(pairs.attention)
+    for shown, attention, learns in ((pairs.flow_valid, near, False), (hidden, far, False), (hidden, near, True)):
         model = BaseModel(preset("nano"))
-        _, terms, _ = WarpObjective(BaseWeights())(model, pairs._replace(flow_valid=shown))
+        changed = pairs._replace(flow_valid=shown, attention=attention)
+        _, terms, _ = WarpObjective(BaseWeights())(model, changed)
         terms["inside"].backward()
-        logit, *colours = model.mouth.out.weight.grad.abs().sum((1, 2, 3))
-        assert logit == 0 and all((colour > 0) == learns for colour in colours)
+        closed, opened, *colours = model.mouth.out.weight.grad.abs().sum((1, 2, 3))
+        assert closed == opened == 0 and all((colour > 0) == learns for colour in colours)
         assert model.face_driver.fields.grad is None or model.face_driver.fields.grad.abs().sum() == 0
 
 

@@ -26,6 +26,7 @@ from mpkit.geometry import (
     identity_pose,
     inverse_rigid_grid,
     rigid_grid,
+    rotation_from_angles,
     sample,
     window,
 )
@@ -34,13 +35,14 @@ from mpkit.networks import (
     HeadMotion,
     VolumeRefiner,
     WarpGenerator,
-    repeat_avatar,
+    repeat_each,
     warp_from_source,
     warp_to_driver,
 )
 from mpkit.networks.blocks import AdaptiveGroupNorm
 from mpkit.networks.motion import pose_from_numbers
 from mpkit.networks.render import FACE
+from mpkit.networks.warp import Offsets, uncovered
 
 # --- warps -----------------------------------------------------------------------------------------------------------
 
@@ -215,7 +217,7 @@ def test_repeated_avatars_are_driven_one_by_one():
     order = [0, 2, 1, 3]  # both frames of the first avatar, then both of the second
     pose = Pose(*(torch.cat(parts)[order] for parts in zip(first.pose, second.pose)))
     motion = HeadMotion(pose, torch.cat([first.expression, second.expression])[order])
-    together = model.drive(repeat_avatar(avatars, 2), motion).rendering.image
+    together = model.drive(repeat_each(avatars, 2), motion).rendering.image
     assert_close(together, torch.cat(alone)[order])
 
 
@@ -281,8 +283,8 @@ def test_fine_fields_add_to_both_warps_and_hide():
     picture, motion = some_picture(), some_motion()
     avatar = model.source(picture, motion)
     before = model.drive(avatar, motion).rendering.detail
-    face, mouth = torch.zeros(1, 2, 24, 24), torch.zeros(1, 4, 24, 24)
-    face[:, 0], mouth[:, 0], mouth[:, 1:] = 0.1, 20.0, torch.tensor([-20.0, 0, 20]).view(3, 1, 1)
+    face, mouth = torch.zeros(1, 2, 24, 24), torch.zeros(1, 5, 24, 24)
+    face[:, 0], mouth[:, 0], mouth[:, 2:] = 0.1, 20.0, torch.tensor([-20.0, 0, 20]).view(3, 1, 1)
     offsets = avatar.offsets._replace(face=face)
     points = torch.tensor([[[[0.0, 0.1, 0.0], [0.95, 0.1, 0.0]]]])
     moved = offsets.displace(points) - avatar.offsets.displace(points)
@@ -300,6 +302,22 @@ def test_fine_fields_add_to_both_warps_and_hide():
     wanted = (light * torch.tensor([0, 1, 2])).clamp(max=1)  # in the light of the source
     assert_close(hidden.colour[0, :3, lips, middle].mean((1, 2)), wanted, atol=1e-3, rtol=0)
     assert_close(hidden.colour[..., :4], before.colour[..., :4], atol=0.05, rtol=0)
+
+
+def test_what_an_open_mouth_shows_is_not_hidden():
+    """Of the two logits of what the driver's lips show, the source's mouth chooses, where it is and as it is turned."""
+    points = torch.tensor([[[[0.0, 0.1, -0.5], [0.3, 0.1, -0.5]]]])
+    still, turned = torch.eye(3)[None], rotation_from_angles(*torch.tensor([[-30.0], [0.0], [0.0]]))
+    of_driver, of_source = torch.zeros(1, 5, 8, 8), torch.zeros(1, 5, 8, 8)
+    of_driver[:, 0], of_driver[:, 1], of_driver[:, 2:] = 5.0, -2.0, 0.5
+    of_source[:, :, :, :4] = -20.0  # closed on the left half
+    of_source[:, 0, :, 4:] = 20.0
+    driver, source = (Offsets(torch.zeros(1, 3, 2, 2, 2), mouth=mouth) for mouth in (of_driver, of_source))
+    seen = uncovered(driver, source, points, points - torch.tensor([0.15, 0, 0]), (still, still))
+    assert_close(seen[0, :, 0], torch.tensor([[5.0, -2.0], *3 * [[0.5, 0.5]]]))
+    deep = points[:, :, :1] + torch.tensor([-0.15, 0, 0.6])  # seen through the right half when the head is turned
+    assert uncovered(driver, source, deep, deep, (still, still))[0, 0] == 5
+    assert uncovered(driver, source, deep, deep, (still, turned))[0, 0].item() == pytest.approx(-2, abs=1e-3)
 
 
 def test_actions_drive_and_are_read_back():

@@ -26,6 +26,20 @@ ANNY_UNIT = CENTIMETRES_PER_UNIT / 100  # metres per canonical unit
 BODY_BELOW = 0.27  # metres of the body that are kept below the head joint
 EYE_RANGE = (34.0, 25.0)  # degrees the eyeballs turn at full eyeLook, sideways and up or down
 HEAD_CHANGES = ("eye", "nose", "mouth", "chin", "cheek", "head", "forehead", "ear-", "neck")  # names of local changes
+# Some of Anny's actions are weaker than those of people: how much more landmarks move in real portraits and clips for
+# one that is read in full (docs/training-log.md, 8.). What is not named here is right, or it is not known.
+STRONGER = {
+    "mouthLowerDown": 2.0,
+    "mouthUpperUp": 1.4,
+    "mouthStretch": 1.3,
+    "browInnerUp": 1.5,
+    "browOuterUp": 1.5,
+}
+# Shoulders follow a head, but not all the way: of its shift, and of where its turn takes the base of the neck, so much
+# in x and y. Fitted to real clips (docs/training-log.md, 8.).
+NECK_BASE = np.float32((0.0, 0.62, 0.25))
+FOLLOW_SHIFT = np.float32((0.73, 0.27, 0.0))
+FOLLOW_TURN = np.float32((0.52, 0.11, 0.0))
 PARTS = wear.PARTS
 
 
@@ -76,6 +90,8 @@ def load_template() -> Template:
         rest = model(phenotype_kwargs={"age": 0.67})
         neutral = model(facial_actions=torch.zeros(52, 52))["vertices"]
         offsets = _our_axes((model(facial_actions=torch.eye(52))["vertices"] - neutral).numpy())
+    gains = [next((gain for start, gain in STRONGER.items() if name.startswith(start)), 1.0) for name in ACTIONS]
+    offsets *= np.float32(gains)[:, None, None]
     vertices = _our_axes(rest["vertices"][0].numpy())
     joint = _our_axes(rest["bone_poses"][0, bones.index("head"), :3, 3].numpy())
     used = (vertices[faces].mean(1)[:, 1] < joint[1] + BODY_BELOW) & (np.abs(vertices[faces].mean(1)[:, 0]) < 0.32)
@@ -123,7 +139,7 @@ class Identity(NamedTuple):
     neutral: np.ndarray  # (N, 3) float32, the neutral head
     to_canonical: np.ndarray  # (3, 3) float32: metres in our axes -> canonical axes and units, for offsets
     head_share: np.ndarray  # (N,) float32, how far each vertex follows the head
-    neck: np.ndarray  # (3,) float32, the joint about which the head moves against the shoulders
+    neck: np.ndarray  # (3,) float32, the joint about which the shoulders turn
     age: float  # 0 baby, 1/3 child, 2/3 young, 1 old
     femininity: float  # 0 ... 1
     wear: wear.Wear
@@ -270,8 +286,8 @@ def express(identity: Identity, actions: np.ndarray) -> np.ndarray:
 def move(identity: Identity, motion: Motion) -> np.ndarray:
     """The vertices of a frame in view coordinates (N, 3). Where the head share is 1: s R canonical + t, exactly."""
     canonical = express(identity, motion.actions)
-    head = canonical @ motion.rotation.T
-    shoulders = (canonical - identity.neck) @ motion.body_rotation.T + motion.rotation @ identity.neck
+    head = motion.scale * (canonical @ motion.rotation.T) + motion.translation
+    turned = identity.neck + FOLLOW_TURN * (motion.rotation @ NECK_BASE - NECK_BASE)
+    shoulders = motion.scale * ((canonical - identity.neck) @ motion.body_rotation.T + turned)
     share = identity.head_share[:, None]
-    view = share * head + (1 - share) * shoulders
-    return (motion.scale * view + motion.translation).astype(np.float32)
+    return (share * head + (1 - share) * (shoulders + FOLLOW_SHIFT * motion.translation)).astype(np.float32)

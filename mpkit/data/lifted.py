@@ -205,7 +205,7 @@ def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.n
 
 def random_motion(rng: np.random.Generator, lifted: Lift) -> Motion:
     """A pose near that of the picture, and any expression. The shoulders stay as they are."""
-    yaw, pitch, roll = np.clip(rng.normal(0, (13, 7, 6)), -28, 28)
+    yaw, pitch, roll = np.clip(rng.normal(0, (13, 8, 6)), -28, 28)
     turn = rotation_matrix(float(yaw), float(pitch), float(roll))
     translation = np.array([*rng.normal(0, 0.03, 2), 0.0], np.float32)
     return Motion(

@@ -29,7 +29,7 @@ def sample_motion(rng: np.random.Generator, neutral: bool = False) -> Motion:
     """A random pose and expression; `neutral`: nearly frontal and at rest."""
     calm = 0.15 if neutral else 1.0
     yaw = float(np.clip(rng.normal(0, 18), -45, 45)) * calm
-    pitch, roll = float(rng.normal(0, 9)) * calm, float(rng.normal(0, 7)) * calm
+    pitch, roll = float(rng.normal(0, 11)) * calm, float(rng.normal(0, 7)) * calm
     follow = rng.uniform(0.1, 0.3)  # shoulders almost stay: nothing that drives a portrait tells them to move
     turn, nod, lean = rng.normal(0, (2.5, 1.0, 1.0)) * calm
     body = rotation_matrix(yaw * follow + turn, nod, roll * 0.15 + lean)

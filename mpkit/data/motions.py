@@ -44,7 +44,7 @@ def nod() -> Motion:
 
     for start in (0.7, 2.85, 5.5):
         act("eyeBlinkLeft eyeBlinkRight", bump(times, start, start + 0.3))
-    act("mouthSmileLeft mouthSmileRight", 0.8 * hold(times, 3.9, 5.8))
+    act("mouthSmileLeft mouthSmileRight", 0.6 * hold(times, 3.9, 5.8))
     act("cheekSquintLeft cheekSquintRight", 0.3 * hold(times, 3.9, 5.8))
     act("browInnerUp browOuterUpLeft browOuterUpRight", 0.6 * hold(times, 4.3, 5.2))
     act("jawOpen", 0.45 * bump(times, 4.5, 5.2))

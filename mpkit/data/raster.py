@@ -7,6 +7,8 @@ releases the GIL and is cached on disk.
 import numba
 import numpy as np
 
+FAST = {"contract", "reassoc", "arcp"}  # liberties with rounding; infinities keep their meaning
+
 
 def rasterize(vertices: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What each of size x size pixel centres sees.
@@ -22,7 +24,7 @@ def rasterize(vertices: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.nd
     return triangle, barycentric, depth
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "arcp"})
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def _fill(vertices, faces, triangle, barycentric, depth):
     size = triangle.shape[0]
     half = np.float32(0.5 * size)
@@ -34,12 +36,13 @@ def _fill(vertices, faces, triangle, barycentric, depth):
         area = (by - cy) * (ax - cx) + (cx - bx) * (ay - cy)
         if abs(area) < 1e-6:
             continue
+        inverse = 1 / area
         first_x, last_x = max(int(np.ceil(min(ax, bx, cx))), 0), min(int(np.floor(max(ax, bx, cx))), size - 1)
         first_y, last_y = max(int(np.ceil(min(ay, by, cy))), 0), min(int(np.floor(max(ay, by, cy))), size - 1)
         for y in range(first_y, last_y + 1):
             for x in range(first_x, last_x + 1):
-                u = ((by - cy) * (x - cx) + (cx - bx) * (y - cy)) / area
-                v = ((cy - ay) * (x - cx) + (ax - cx) * (y - cy)) / area
+                u = ((by - cy) * (x - cx) + (cx - bx) * (y - cy)) * inverse
+                v = ((cy - ay) * (x - cx) + (ax - cx) * (y - cy)) * inverse
                 if u < -1e-5 or v < -1e-5 or u + v > 1.00001:
                     continue
                 z = u * az + v * bz + (1 - u - v) * cz

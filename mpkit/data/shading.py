@@ -8,26 +8,29 @@ import math
 import numba
 import numpy as np
 
-from mpkit.data.raster import rasterize
+from mpkit.data.raster import FAST, rasterize
 from mpkit.data.textures import noise, paint_eye, paint_shell, paint_skin, smooth
 
 SKIN, MOUTH, TONGUE, EYE, TEETH, HAIR, COVER, GLASSES = range(8)  # as wear.PARTS
 FILM_RANGE = 6.0  # linear light that is told apart
 SHADOW_SIZE = 256  # of the shadow map
+SKY_SIZE = 128  # of those that tell how much of the sky is seen
 SHADOW_REACH = 1.7  # half side of it, in view units
 
 
-def shadow_map(vertices: np.ndarray, faces: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the light sees of view vertices (N, 3): depth (SHADOW_SIZE, SHADOW_SIZE), and its rotation (3, 3)."""
+def shadow_map(
+    vertices: np.ndarray, faces: np.ndarray, light: np.ndarray, size: int = SHADOW_SIZE
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the light sees of view vertices (N, 3): depth (size, size), and its rotation (3, 3)."""
     away = -light
     right = np.cross((0.0, 1.0, 0.0), away)
     right /= np.linalg.norm(right)
     basis = np.stack([right, np.cross(away, right), away]).astype(np.float32)
-    depth = rasterize((vertices @ basis.T) / np.float32(SHADOW_REACH), faces, SHADOW_SIZE)[2]
+    depth = rasterize((vertices @ basis.T) / np.float32(SHADOW_REACH), faces, size)[2]
     return depth, basis
 
 
-def ambient_occlusion(vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray, directions: int = 24) -> np.ndarray:
+def ambient_occlusion(vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray, directions: int = 16) -> np.ndarray:
     """How much of a distant sky each vertex sees, (N,) in [0, 1], from that many shadow maps."""
     seen, total = np.zeros(len(vertices), np.float32), np.full(len(vertices), 1e-3, np.float32)
     for n in range(directions):  # points spread evenly over a sphere (Fibonacci)
@@ -35,13 +38,13 @@ def ambient_occlusion(vertices: np.ndarray, normals: np.ndarray, faces: np.ndarr
         angle, across = n * 2.39996, math.sqrt(1 - y * y)
         direction = np.float32((across * math.cos(angle), y, across * math.sin(angle)))
         facing = normals @ direction
-        depth, basis = shadow_map(vertices, faces, direction)
+        depth, basis = shadow_map(vertices, faces, direction, SKY_SIZE)
         seen += np.maximum(facing, 0) * _lit_vertices(vertices + 0.01 * normals, basis, depth)
         total += np.maximum(facing, 0)
     return seen / total
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def _lit(x, y, z, basis, depth, bias):
     """1 where the light reaches a view point, 0 in shadow, between at the shadow's border."""
     size = depth.shape[0]
@@ -57,7 +60,7 @@ def _lit(x, y, z, basis, depth, bias):
     return (1 - b) * top + b * bottom
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def _lit_vertices(vertices, basis, depth):
     lit = np.empty(len(vertices), np.float32)
     for n in range(len(vertices)):
@@ -65,7 +68,7 @@ def _lit_vertices(vertices, basis, depth):
     return lit
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "arcp"})
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def _radiance(light, f, u, v, faces, part, vertices, normals, texture, marks, shadow, basis, look, features, scratch):
     """Writes to light (3,) the linear colour of triangle f at barycentric (u, v). scratch (4, 3) is overwritten."""
     colour, t, p, m = scratch[0], scratch[1], scratch[2], scratch[3]
@@ -95,10 +98,10 @@ def _radiance(light, f, u, v, faces, part, vertices, normals, texture, marks, sh
     elif kind == TEETH:
         gap = smooth(0.0, 0.12, abs(math.sin(t[0] * 14.0))) * 0.3 + 0.7
         gum = smooth(0.28, 0.12, t[1])
-        colour[0] = (0.66 * (1 - gum) + 0.4 * gum) * gap
-        colour[1] = (0.61 * (1 - gum) + 0.12 * gum) * gap
-        colour[2] = (0.50 * (1 - gum) + 0.12 * gum) * gap
-        gloss, open_sky = 0.6, (0.25 + 0.5 * open_sky) * smooth(1.15, 0.5, abs(t[0]))
+        colour[0] = (0.82 * (1 - gum) + 0.4 * gum) * gap
+        colour[1] = (0.75 * (1 - gum) + 0.12 * gum) * gap
+        colour[2] = (0.62 * (1 - gum) + 0.12 * gum) * gap
+        gloss, open_sky = 0.6, (0.4 + 0.5 * open_sky) * smooth(1.15, 0.5, abs(t[0]))
     elif kind == GLASSES:
         colour[:] = look.frame
         gloss, power = 1.5, 40.0
@@ -119,8 +122,11 @@ def _radiance(light, f, u, v, faces, part, vertices, normals, texture, marks, sh
     half = math.sqrt(hx * hx + hy * hy + hz * hz)
     facing = nx * look.light[0] + ny * look.light[1] + nz * look.light[2]
     lit = _lit(p[0] + 0.02 * nx, p[1] + 0.02 * ny, p[2] + 0.02 * nz, basis, shadow, 0.012)
+    if kind == TEETH:  # what the lips let in is thrown to and fro in a mouth
+        lit = max(lit, 0.5)
     diffuse = max((facing + wrap) / (1 + wrap), 0.0) * (lit * 0.9 + 0.1) * (0.4 + 0.6 * open_sky)
-    shine = gloss * 0.22 * max((nx * hx + ny * hy + nz * hz) / half, 0.0) ** power * lit
+    mirrored = (nx * hx + ny * hy + nz * hz) / half
+    shine = gloss * 0.22 * mirrored**power * lit if mirrored > 0.6 else 0.0  # below it is nothing, and slow
     blend = 0.5 - 0.5 * ny
     for n in range(3):
         around = (look.ground[n] + (look.sky[n] - look.ground[n]) * blend) * open_sky
@@ -136,7 +142,7 @@ def _film_curve() -> np.ndarray:
 _FILM = _film_curve()
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def shade(
     triangle, barycentric, faces, part, vertices, normals, texture, marks, shadow, basis, look, features, film=_FILM
 ):

@@ -9,6 +9,8 @@ import math
 import numba
 import numpy as np
 
+from mpkit.data.raster import FAST
+
 
 @numba.njit(inline="always")
 def smooth(low, high, x):
@@ -23,7 +25,7 @@ def _hash(x, y, z):
     return ((n ^ (n >> 16)) & 0xFFFF) / 32767.5 - 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def noise(x, y, z):
     """Smooth noise in [-1, 1], one lump per unit."""
     i, j, k = int(math.floor(x)), int(math.floor(y)), int(math.floor(z))
@@ -38,7 +40,7 @@ def noise(x, y, z):
     return (1 - c) * front + c * back
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def _along(x, xs, ys):
     """Piecewise linear interpolation; constant beyond the ends."""
     if x <= xs[0]:
@@ -55,7 +57,7 @@ def mix(colour, other, weight):
         colour[n] += (other[n] - colour[n]) * weight
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def paint_skin(colour, x, y, z, lid, look, features):
     """Skin, or cloth below the collar, at the average head's point (x, y, z); returns its gloss and how rough it is."""
     ox, oy, oz = look.offset[0], look.offset[1], look.offset[2]
@@ -92,13 +94,14 @@ def paint_skin(colour, x, y, z, lid, look, features):
         colour[1] *= 1 - 0.40 * look.freckles * spots
         colour[2] *= 1 - 0.50 * look.freckles * spots
     gloss = 0.5 + 0.5 * tip + 0.25 * smooth(eye_y - 0.1, eye_y - 0.35, y)
-    # hair roots on the scalp
-    up = features.crown[0] - y
-    behind = z - features.crown[1]
-    azimuth = abs(math.atan2(x, -behind))
-    polar = math.acos(up / math.sqrt(x * x + up * up + behind * behind + 1e-9))
-    roots = smooth(-0.04, 0.07, _along(azimuth, look.knots, look.hairline) - polar + 0.05 * middle + 0.03 * fine)
-    mix(colour, look.hair, 0.92 * roots)
+    # hair roots on the scalp; none below the eyes
+    if front < 1 or y < eye_y:
+        up = features.crown[0] - y
+        behind = z - features.crown[1]
+        azimuth = abs(math.atan2(x, -behind))
+        polar = math.acos(up / math.sqrt(x * x + up * up + behind * behind + 1e-9))
+        roots = smooth(-0.04, 0.07, _along(azimuth, look.knots, look.hairline) - polar + 0.05 * middle + 0.03 * fine)
+        mix(colour, look.hair, 0.92 * roots)
     # beard
     if look.beard > 0:
         corner = features.lips[10, 0]
@@ -109,10 +112,9 @@ def paint_skin(colour, x, y, z, lid, look, features):
         grown *= smooth(0.68, 0.5, y) * smooth(0.2, 0.1, z)
         grown *= 1 - 0.6 * smooth(0.05, 0.02, side) * smooth(mouth_y + 0.02, mouth_y, y)
         strands = 0.8 + 0.35 * noise(x * 120 + ox, y * 30, z * 120)
-        stubble = np.empty(3)
         for n in range(3):
-            stubble[n] = look.hair[n] * strands if look.beard > 0.5 else 0.5 * look.hair[n] + 0.25 * look.skin[n]
-        mix(colour, stubble, min(1.0, 0.25 + look.beard) * grown)
+            stubble = look.hair[n] * strands if look.beard > 0.5 else 0.5 * look.hair[n] + 0.25 * look.skin[n]
+            colour[n] += (stubble - colour[n]) * min(1.0, 0.25 + look.beard) * grown
         gloss *= 1 - 0.8 * grown
     # lips
     if side < features.lips[10, 0] + 0.02 and front > 0.5:
@@ -141,7 +143,7 @@ def paint_skin(colour, x, y, z, lid, look, features):
     return gloss, 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def _paint_cloth(colour, x, y, z, look):
     f = look.frequency
     colour[:] = look.cloth
@@ -159,7 +161,7 @@ def _paint_cloth(colour, x, y, z, look):
         colour[n] *= weave
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def paint_eye(colour, x, y, z, look):
     """The eyeball at the direction (x, y, z) from its centre; the rest gaze is along -z."""
     length = math.sqrt(x * x + y * y + z * z) + 1e-9
@@ -175,7 +177,7 @@ def paint_eye(colour, x, y, z, look):
         colour[n] *= 1 - 0.97 * smooth(look.pupil + 0.06, look.pupil - 0.04, angle)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
 def paint_shell(colour, s, c, row, is_hair, look):
     """Hair or covering at (sine, cosine of the azimuth, row); returns its gloss."""
     azimuth = math.atan2(s, c)

@@ -199,10 +199,11 @@ def _shell(rng, scalp, ends, hangs, thickness, brim=0.0, tilt=0.0, bun=False, fr
     polar = np.minimum(along, end)
     fallen = along - polar
     direction = np.stack([np.sin(polar) * np.sin(azimuth), -np.cos(polar), -np.sin(polar) * np.cos(azimuth)], -1)
-    spokes = scalp - centre
+    spokes = scalp[::2] - centre
     radii = np.linalg.norm(spokes, axis=1)
-    near = np.exp(150 * (direction.reshape(-1, 3) @ (spokes / radii[:, None]).T - 1)) + 1e-12
-    radius = ((near @ radii) / near.sum(1)).reshape(ROWS, AZIMUTHS)
+    towards = np.float32(direction.reshape(-1, 3)) @ np.float32(spokes / radii[:, None]).T
+    near = np.exp(150 * (towards - 1)) + np.float32(1e-12)
+    radius = ((near @ np.float32(radii)) / near.sum(1)).reshape(ROWS, AZIMUTHS)
 
     lumps = sum(rng.normal(0, 0.25) * np.sin(direction @ rng.normal(0, 3, 3) + rng.uniform(0, 6.28)) for _ in range(6))
     left = 1 - np.linspace(0, 1, ROWS)[:, None]

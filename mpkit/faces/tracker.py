@@ -32,14 +32,16 @@ ACTIONS = (
 )
 # fmt: on
 # What the tracker reads where an action or the gaze is 1. Smile and gaze were chosen, jaw and blink checked, on
-# portraits that may train, driven by one number at a time, so that they read as told; the lips are from lifted stills
-# and real clips (docs/training-log.md, 5. and 6.). A name that is missing has a gain of about 1, or it is not known.
+# portraits that may train, driven by one number at a time, so that they read as told; the others say how far
+# landmarks of real faces move (docs/training-log.md, 5., 6. and 8.). What is missing is about 1, or is not known.
 READINGS = {
-    "jawOpen": 0.5,
+    "jawOpen": 0.6,
     "eyeBlink": 0.5,
     "mouthSmile": 0.55,
     "mouthUpperUp": 0.75,
     "mouthLowerDown": 0.7,
+    "mouthShrugLower": 0.7,
+    "mouthPucker": 1.6,
     "gaze x": 0.42,
     "gaze y": 0.28,
 }

@@ -35,19 +35,21 @@ from mpkit.losses.geometric import (
 from mpkit.losses.identity import IdentityLoss, contrast
 from mpkit.losses.perceptual import PerceptualLoss
 from mpkit.losses.reconstruction import multiscale_l1
-from mpkit.networks.base import Avatar, BaseModel, Driven, repeat_avatar, select_avatar
+from mpkit.networks.base import Avatar, BaseModel, Driven, repeat_each, select_avatar
 from mpkit.networks.discriminator import Discriminator
 from mpkit.networks.gaze import GazeNetwork
 from mpkit.networks.identity import IdentityNetwork
 from mpkit.networks.motion import HeadMotion
 from mpkit.networks.render import inside_colour
-from mpkit.networks.warp import warp_from_source, warp_to_driver
+from mpkit.networks.warp import uncovered, warp_from_source, warp_to_driver
 from mpkit.training.checkpoint import load_network
 
 ACTION_SPREAD = 0.15  # about the standard deviation of a coefficient
 WARP_ATTENTION = 40.0  # on eyes and mouth: they are 3 % of a head's pixels, shoulders 20 %
 MOVING_ATTENTION = 5.0  # times that where the expression moves a point by FAR canonical units or more
 FAR = 0.02
+NEAR = 4.0  # of `Pairs.attention`: so much it is within the eyes and an open mouth
+HOLE = 4.0
 MASK_AT_REST = 3.0  # logit of the mask where nothing is hidden, about
 
 
@@ -86,9 +88,12 @@ def attentive(frames: Frames) -> Labels:
     return labels._replace(valid=labels.valid * (1 + extra * moving))
 
 
-def shrunk(attention: Tensor, size: int) -> Tensor:
-    """An attention map (B, 1, S, S) at the size of labels, (B, size, size)."""
-    return F.adaptive_avg_pool2d(attention, size)[:, 0]
+def mask_weight(pairs: Pairs) -> Tensor:
+    """How much the mask's label counts, (B * n, h, h). What is hidden is to be painted near eyes and mouth, where it
+    counts HOLE times: lips that part by two pixels show few. Elsewhere more skin lies before it, or hair, and whether
+    that serves as well the result alone says."""
+    attention = F.adaptive_avg_pool2d(pairs.attention, pairs.flow_valid.shape[-1])[:, 0]
+    return pairs.driver.labels.valid * attention * torch.where(pairs.flow_valid, 1, HOLE * (attention > NEAR))
 
 
 def target_of(prediction: Tensor, frames: Frames) -> Tensor:
@@ -133,12 +138,14 @@ class WarpObjective(Objective):
             "source_surface": source_surface_loss(of_source, source.pose, source_labels),
         }
         if of_driver.mouth is not None:
-            unposed = driver.pose.unapply(driver.labels.view)
-            hidden, colour = of_driver.inside(unposed, driver.pose.rotation).split([1, 3], dim=1)
-            heavy = driver.labels.valid * shrunk(pairs.attention, hidden.shape[-1])
-            terms["mask"] = mask_loss(torch.sigmoid(MASK_AT_REST - hidden), pairs.flow_valid, heavy)
+            each = repeat_each(of_source, count)
+            seen, shown = driver.pose.unapply(driver.labels.view), each.displace(driver.labels.canonical)
+            turns = driver.pose.rotation, source.pose.rotation.repeat_interleave(count, 0)
+            hidden, colour = uncovered(of_driver, each, seen, shown, turns).split([1, 3], dim=1)
+            weight = mask_weight(pairs)
+            terms["mask"] = mask_loss(torch.sigmoid(MASK_AT_REST - hidden), pairs.flow_valid, weight)
             colour = inside_colour(colour, source.picture.repeat_interleave(count, 0))
-            terms["inside"] = colour_loss(colour, driver.picture[:, :3], heavy * ~pairs.flow_valid)
+            terms["inside"] = colour_loss(colour, driver.picture[:, :3], weight * ~pairs.flow_valid)
         smoothness = smoothness_loss(of_driver.volume) + smoothness_loss(of_source.volume)
         weights = self.weights
         total = weights.warp * (terms["driver_warp"] + terms["source_warp"]) + weights.smoothness * smoothness
@@ -174,7 +181,7 @@ class BaseObjective(Objective):
         count = len(driver.picture) // len(source.picture)
         z_source, z_driver = model.actions(source.numbers), model.actions(driver.numbers)
         avatar = model.source(source.picture, HeadMotion(source.pose, z_source), source.features)
-        driven = model.drive(repeat_avatar(avatar, count), HeadMotion(driver.pose, z_driver))
+        driven = model.drive(repeat_each(avatar, count), HeadMotion(driver.pose, z_driver))
         image, alpha, detail = driven.rendering
         prediction = image if alpha is None else torch.cat([image, alpha], dim=1)
 
@@ -194,8 +201,7 @@ class BaseObjective(Objective):
             terms["depth"] = depth_loss(detail.depth_weights, driver.labels)
             shown = pairs.flow_valid * driver_labels.valid
             terms["flow"] = sum(flow_loss(flow, pairs.flow, shown) for flow in (detail.coarse_flow, detail.flow))
-            heavy = driver.labels.valid * shrunk(pairs.attention, pairs.flow_valid.shape[-1])
-            terms["mask"] = mask_loss(detail.mask, pairs.flow_valid, heavy)
+            terms["mask"] = mask_loss(detail.mask, pairs.flow_valid, mask_weight(pairs))
         terms["smoothness"] = smoothness_loss(avatar.warp.movedim(-1, 1)) + smoothness_loss(driven.warp.movedim(-1, 1))
         if self.weights.pose or self.weights.latent or self.weights.actions:
             terms |= motion_terms(model, pairs, torch.cat([z_source, z_driver]))

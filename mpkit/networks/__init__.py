@@ -1,7 +1,7 @@
 """The networks of the paper. Each file names its network by the paper's symbol in the first line of its docstring."""
 
 from mpkit.networks.appearance import AppearanceEncoder
-from mpkit.networks.base import Avatar, BaseModel, Driven, repeat_avatar
+from mpkit.networks.base import Avatar, BaseModel, Driven, repeat_each
 from mpkit.networks.discriminator import Discriminator, Judgement
 from mpkit.networks.enhancer import Enhancer
 from mpkit.networks.motion import ActionEncoder, HeadMotion, MotionEncoder
@@ -28,7 +28,7 @@ __all__ = [
     "VolumeRefiner",
     "WarpGenerator",
     "render_at",
-    "repeat_avatar",
+    "repeat_each",
     "warp_from_source",
     "warp_to_driver",
 ]

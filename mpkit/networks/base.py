@@ -14,7 +14,15 @@ from mpkit.networks.blocks import to_channels_last
 from mpkit.networks.motion import ACTIONS_AND_GAZE, ActionEncoder, HeadMotion, MotionEncoder
 from mpkit.networks.render import Renderer, Rendering
 from mpkit.networks.volume import VolumeRefiner
-from mpkit.networks.warp import FaceField, MouthField, Offsets, WarpGenerator, warp_from_source, warp_to_driver
+from mpkit.networks.warp import (
+    FaceField,
+    MouthField,
+    Offsets,
+    WarpGenerator,
+    uncovered,
+    warp_from_source,
+    warp_to_driver,
+)
 
 
 class Avatar(NamedTuple):
@@ -91,11 +99,13 @@ class BaseModel(nn.Module):
         def trace(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             """Points of the driven view (B, h, w, 3) -> where the source shows them, by both warps in turn, and where
             their mirror images on the head; how surely it hides them and their colour (logits (B, 4, h, w))."""
+            own = avatar.motion.pose
             unposed = motion.pose.unapply(seen)
             canonical = offsets.displace(unposed)
             sides = canonical, canonical * canonical.new_tensor([-1, 1, 1])
-            places, mirrored = (avatar.motion.pose.apply(avatar.offsets.displace(side)) for side in sides)
-            return places, mirrored, offsets.inside(unposed, motion.pose.rotation)
+            shown, mirrored = (avatar.offsets.displace(side) for side in sides)
+            inside = uncovered(offsets, avatar.offsets, unposed, shown, (motion.pose.rotation, own.rotation))
+            return own.apply(shown), own.apply(mirrored), inside
 
         rendering = self.render(volume, trace, avatar.picture, motion.expression + avatar.vector)
         return Driven(rendering, offsets, warp, volume)
@@ -106,24 +116,24 @@ class BaseModel(nn.Module):
 
     def driver_offsets(self, vector: Tensor, motion: HeadMotion, align: Tensor | None = None) -> Offsets:
         """delta_d, which puts the driver's expression in."""
-        offsets = self._offsets(self.warp_driver, self.face_driver, vector, motion, align)
-        if self.mouth is None:
-            return offsets
-        mouth = self.mouth(motion.expression + vector)
-        return offsets._replace(mouth=mouth, mouth_window=self.config.mouth_window)
+        return self._offsets(self.warp_driver, self.face_driver, vector, motion, align)
 
     def _offsets(self, generator, face, vector, motion, align) -> Offsets:
+        condition = motion.expression + vector
         volume = generator(motion.expression, vector, motion.pose)
-        fine = None if face is None else face(motion.expression + vector)
-        return Offsets(volume, fine, self.config.face_window, align=align)
+        if face is None:
+            return Offsets(volume)
+        return Offsets(
+            volume, face(condition), self.config.face_window, self.mouth(condition), self.config.mouth_window, align
+        )
 
     def forward(self, source: Tensor, driver: Tensor) -> Driven:
         """Pictures (B, 4, S, S) and (B, 3 or 4, S, S): the paper's pass, all motion read from pixels by E_mtn."""
         return self.drive(self.source(source, self.motion(source[:, :3])), self.motion(driver[:, :3]))
 
 
-def repeat_avatar(avatar: Avatar, count: int) -> Avatar:
-    """Each avatar of the batch `count` times in a row, to be driven by `count` frames at once."""
+def repeat_each(avatar: Avatar | Offsets, count: int) -> Avatar | Offsets:
+    """Each avatar of the batch, or its offsets, `count` times in a row, to be driven by `count` frames at once."""
     return _each_tensor(avatar, lambda tensor: tensor.repeat_interleave(count, dim=0))
 
 

@@ -19,8 +19,12 @@ from torch import Tensor, nn
 from mpkit.config import ModelConfig
 from mpkit.geometry import cell_centres, identity_flow, project, resize_flow, sample, window
 from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
+from mpkit.networks.warp import hiding
 
 FACE = (0.0, 0.1, 0.3)  # where a head crop shows cheeks, nose and mouth, about: x, y, half side
+# What is learned of the inside of a mouth is the mean of teeth and dark, as pale as lips: in use, not in training, so
+# much of the contrast is put back.
+CONTRAST = 2.0
 
 
 class Detail(NamedTuple):
@@ -103,7 +107,7 @@ class Renderer(nn.Module):
         colour, mask, mirror = self._to_pixels(h).split([4, 1, 1], dim=1)
         mask = torch.sigmoid(mask + 1 - hidden)
         colour = torch.lerp(torch.sigmoid(colour), other_side.to(colour.dtype), torch.sigmoid(mirror))
-        uncovered, share = inside_colour(hidden_colour, picture), hiding(hidden)
+        uncovered, share = inside_colour(hidden_colour, picture, 1.0 if self.training else CONTRAST), hiding(hidden)
         colour = torch.cat([share * uncovered + (1 - share) * colour[:, :3], colour[:, 3:]], dim=1)
         warped = sample_picture(picture, flow, size)
         image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
@@ -118,16 +122,14 @@ def stay(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return points, points, points.new_zeros(len(points), 4, *points.shape[1:3])
 
 
-def hiding(hidden: Tensor) -> Tensor:
-    """Share in [0, 1) of the colour that an expression uncovers in what is painted, from the logit `hidden`."""
-    return torch.tanh(hidden.clamp_min(0) / 2)
-
-
-def inside_colour(logits: Tensor, picture: Tensor) -> Tensor:
+def inside_colour(logits: Tensor, picture: Tensor, contrast: float = 1.0) -> Tensor:
     """Logits of colours (B, 3, h, w) -> colours in [0, 1], in the light that falls on the source: relative to the
-    mean of `picture` (B, 4, H, W) in FACE. The teeth of an old painting are as yellow as its skin."""
+    mean of `picture` (B, 4, H, W) in FACE. The teeth of an old painting are as yellow as its skin. `contrast` above 1
+    makes darker what is darker than the face."""
     light = window(picture[:, :3], FACE, 16).mean((2, 3), keepdim=True)
-    return (2 * torch.sigmoid(logits) * light).clamp(max=1)
+    ratio = 2 * torch.sigmoid(logits)
+    dark = ratio.mean(1, keepdim=True).clamp(max=1) ** (contrast - 1)  # of all three alike: teeth keep their colour
+    return (ratio * dark * light).clamp(max=1)
 
 
 def surface(depth_weights: Tensor, size: int) -> Tensor:

@@ -12,7 +12,7 @@ from mpkit.assets import GAZE_WEIGHTS, IDENTITY_WEIGHTS
 from mpkit.data.pairs import PairSet
 from mpkit.losses.gaze import angle_between
 from mpkit.losses.objective import BaseWeights
-from mpkit.networks.base import BaseModel, repeat_avatar
+from mpkit.networks.base import BaseModel, repeat_each
 from mpkit.networks.gaze import GazeNetwork
 from mpkit.networks.identity import IdentityNetwork
 from mpkit.networks.motion import HeadMotion
@@ -84,7 +84,7 @@ def measure(
         count = len(driver.picture) // len(source.picture)
         avatar = model.source(source.picture, HeadMotion(source.pose, model.actions(source.numbers)), source.features)
         motion = HeadMotion(driver.pose, model.actions(driver.numbers))
-        image, target = model.drive(repeat_avatar(avatar, count), motion).rendering.image, driver.picture[:, :3]
+        image, target = model.drive(repeat_each(avatar, count), motion).rendering.image, driver.picture[:, :3]
         made, wanted = gaze(image, driver.pose), gaze(target, driver.pose)
         sums["psnr"] += float(psnr_inside(image, target, driver.picture[:, 3:]).mean())
         sums["gaze"] += float(angle_between(made.direction, wanted.direction).mean())

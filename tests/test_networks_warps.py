@@ -41,7 +41,7 @@ from mpkit.networks import (
 )
 from mpkit.networks.blocks import AdaptiveGroupNorm
 from mpkit.networks.motion import pose_from_numbers
-from mpkit.networks.render import FACE
+from mpkit.networks.render import FACE, inside_colour
 from mpkit.networks.warp import Offsets, uncovered
 
 # --- warps -----------------------------------------------------------------------------------------------------------
@@ -318,6 +318,15 @@ def test_what_an_open_mouth_shows_is_not_hidden():
     deep = points[:, :, :1] + torch.tensor([-0.15, 0, 0.6])  # seen through the right half when the head is turned
     assert uncovered(driver, source, deep, deep, (still, still))[0, 0] == 5
     assert uncovered(driver, source, deep, deep, (still, turned))[0, 0].item() == pytest.approx(-2, abs=1e-3)
+
+
+def test_contrast_darkens_what_is_darker_than_the_face():
+    """Dark is made darker, all colours alike; teeth as bright as the face stay. Training sees the plain colours."""
+    picture = torch.full((1, 4, 32, 32), 0.4)
+    ratio = torch.tensor([[0.6, 0.5, 0.4], [1.2, 1.0, 0.8]]).T.view(1, 3, 1, 2)
+    logits = torch.logit(ratio / 2)
+    assert_close(inside_colour(logits, picture), 0.4 * ratio)
+    assert_close(inside_colour(logits, picture, 2.0), 0.4 * ratio * torch.tensor([0.5, 1.0]))
 
 
 def test_actions_drive_and_are_read_back():

@@ -49,7 +49,7 @@ WARP_ATTENTION = 40.0  # on eyes and mouth: they are 3 % of a head's pixels, sho
 MOVING_ATTENTION = 5.0  # times that where the expression moves a point by FAR canonical units or more
 FAR = 0.02
 NEAR = 4.0  # of `Pairs.attention`: so much it is within the eyes and an open mouth
-HOLE = 4.0
+HOLE = 4.0  # how much more what is hidden there counts than what is shown
 MASK_AT_REST = 3.0  # logit of the mask where nothing is hidden, about
 
 

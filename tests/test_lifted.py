@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from mpkit.assets import EXAMPLES
-from mpkit.data.lifted import HIDDEN_BEHIND, lift_person, mesh
+from mpkit.data.lifted import HIDDEN_BEHIND, lift, lift_person, mesh, render
+from mpkit.data.motion import rotation_matrix
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.matte import Matte
 from mpkit.faces.tracker import make_tracker
@@ -30,10 +31,20 @@ def test_the_first_frame_is_the_picture(person):
 
 
 def test_what_the_picture_never_showed_is_marked_as_a_guess(person):
-    """Nothing of the picture itself; of other poses a little, and hardly anything where a head is."""
+    """Nothing of the picture itself; of other poses a little, beside a head, and where a head is that moved far."""
     guess, heads = ~person["believed"], person["images"][..., 3] > 250
     assert guess[0].mean() < 1e-3 < guess.mean((1, 2)).max() < 0.3
     assert guess[heads].mean() < 0.02
+    with make_tracker() as tracker, Matte() as matte:
+        image = read_image(PICTURE)
+        face = tracker.detect(image)[0]
+        lifted = lift(image, face, matte.in_crop(image, Crop.of(face), 256), Crop.of(face))
+    turned = rotation_matrix(0.0, 28.0, 0.0) @ lifted.source.rotation
+    motion = lifted.source._replace(rotation=turned, translation=np.float32((0.3, 0, 0)))
+    guessed = []
+    for frame in (render(lifted, lifted.source, SIZE), render(lifted, motion, SIZE)):
+        guessed.append(1 - frame["believed"][frame["images"][..., 3] > 250].mean())
+    assert guessed[0] < 1e-3 < guessed[1] < 0.2
 
 
 def test_head_vertices_obey_the_pose(person):

@@ -19,7 +19,7 @@ from mpkit.data import wear
 from mpkit.data.motion import Motion, rotation_matrix
 from mpkit.data.raster import interpolate, rasterize, vertex_normals
 from mpkit.faces.canonical import CENTIMETRES_PER_UNIT, STABLE_WEIGHTS, fit_pose
-from mpkit.faces.tracker import ACTIONS
+from mpkit.faces.tracker import ACTIONS, gains
 
 LANDMARKS_FILE = Path(__file__).parents[1] / "assets" / "anny_landmarks.npz"
 ANNY_UNIT = CENTIMETRES_PER_UNIT / 100  # metres per canonical unit
@@ -90,8 +90,7 @@ def load_template() -> Template:
         rest = model(phenotype_kwargs={"age": 0.67})
         neutral = model(facial_actions=torch.zeros(52, 52))["vertices"]
         offsets = _our_axes((model(facial_actions=torch.eye(52))["vertices"] - neutral).numpy())
-    gains = [next((gain for start, gain in STRONGER.items() if name.startswith(start)), 1.0) for name in ACTIONS]
-    offsets *= np.float32(gains)[:, None, None]
+    offsets *= gains(STRONGER, ACTIONS)[:, None, None]
     vertices = _our_axes(rest["vertices"][0].numpy())
     joint = _our_axes(rest["bone_poses"][0, bones.index("head"), :3, 3].numpy())
     used = (vertices[faces].mean(1)[:, 1] < joint[1] + BODY_BELOW) & (np.abs(vertices[faces].mean(1)[:, 0]) < 0.32)

@@ -5,6 +5,7 @@ Pixels are measured from the picture's outer edge: (0, 0) is its upper left corn
 
 import math
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,12 +46,14 @@ READINGS = {
     "gaze x": 0.42,
     "gaze y": 0.28,
 }
-READING = np.float32(
-    [
-        next((gain for start, gain in READINGS.items() if name.startswith(start)), 1.0)
-        for name in (*ACTIONS, "gaze x", "gaze y")
-    ]
-)
+
+
+def gains(of: dict[str, float], names: Iterable[str]) -> np.ndarray:
+    """For each name the gain of the entry that it starts with, 1 without; (N,) float32."""
+    return np.float32([next((gain for start, gain in of.items() if name.startswith(start)), 1.0) for name in names])
+
+
+READING = gains(READINGS, (*ACTIONS, "gaze x", "gaze y"))
 TRACKERS = ("mediapipe", "face-alignment")
 DETECTION_SIDE = 1280  # larger pictures are shrunk to this for detection; landmarks lose nothing: the net sees 256 px
 SEARCH_EVERY = 10  # frames of a clip without a face: every so many of them, look for small faces too

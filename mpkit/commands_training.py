@@ -11,7 +11,7 @@ from tyro.conf import Positional
 from mpkit.commands import Device, Precision
 from mpkit.errors import MpkitError
 
-TRAINING_STAGES = ("warps", "motion", "gaze", "identity", "base")
+TRAINING_STAGES = ("warps", "mouth", "motion", "gaze", "identity", "base")
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ class Ablate:
 def train(arguments: list[str]) -> None:
     """Train the base model from shards of `mpkit heads`; a killed run resumes where it was.
 
-    `warps` teaches both warp generators alone, from exact labels, and `motion` E_mtn alone what a tracker reads; both
-    are quick. `gaze` and `identity` train the networks whose features are losses. `base` is the model itself.
-    A run's folder holds its state, weights.safetensors, stats.jsonl and grids of pictures. What --preset base256 and
-    base512 do unless told otherwise is the paper's recipe.
+    `warps` teaches both warp generators alone, and `mouth` what lips that part show, from exact labels; `motion` E_mtn
+    alone what a tracker reads; they are quick. `gaze` and `identity` train the networks whose features are losses.
+    `base` is the model itself. A run's folder holds its state, weights.safetensors, stats.jsonl and grids of pictures.
+    What --preset base256 and base512 do unless told otherwise is the paper's recipe.
 
     examples
       mpkit heads --output runs/heads --identities 200

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from mpkit.assets import EXAMPLES
 from mpkit.errors import MpkitError, NoFaceError
 from mpkit.faces import ACTIONS, Crop, Face, MediaPipeTracker, alignment, cut, make_tracker, paste, pose_in, select_face
 from mpkit.faces.canonical import CANONICAL_FACE, FACE_TRIANGLES, STABLE_WEIGHTS, fit_pose
 from mpkit.faces.matte import Matte, fill_background, guided_filter
+from mpkit.faces.tracker import central_face
 from mpkit.geometry import rotation_from_angles
+from mpkit.video import VideoReader
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the shared pictures")
@@ -254,6 +257,36 @@ def test_faces_that_fill_the_picture_and_small_ones(tracker):
     found = select_face(tracker.detect(wide))
     expected = face.centre * (314 / picture.shape[1], 400 / picture.shape[0]) + (300, 900)
     np.testing.assert_allclose(found.centre, expected, atol=0.1 * found.radius)
+
+
+@needs_shared
+@pytest.mark.parametrize("video", [False, True])
+def test_a_clip_of_a_phone_is_read_as_in_head_crops(tracker, video):
+    """Read in the whole tall picture, as MediaPipe would, open eyes of this clip seem closed and turned up."""
+    path = next((SHARED / "data").rglob("*demo1_video.mp4"))
+    with VideoReader(path, max_frames=40) as reader:
+        frames = [frame for _, frame in reader][::4]
+    blink = [ACTIONS.index("eyeBlinkLeft"), ACTIONS.index("eyeBlinkRight")]
+    with MediaPipeTracker(video) as reading:
+        faces = [select_face(reading.detect(frame)) for frame in frames]
+    closer = [central_face(tracker, cut(frame, Crop.of(faces[0]), 256)) for frame in frames]
+    away = [abs(face.actions[blink].mean() - other.actions[blink].mean()) for face, other in zip(faces, closer)]
+    assert np.mean(away) < 0.06  # 0.4 in the whole picture
+    assert np.mean([np.abs(face.gaze - other.gaze) for face, other in zip(faces, closer)]) < 0.1  # 1.0
+
+
+def test_a_clip_follows_its_face_from_head_crop_to_head_crop():
+    """A larger face that comes in changes nothing; when the first one has gone it is the other's turn."""
+    person, guest = (read(EXAMPLES / f"{name}.jpg") for name in ("mona_lisa", "eileen_collins"))
+    person, guest = cv2.resize(person, (300, 300 * len(person) // person.shape[1])), cv2.resize(guest, (600, 600))
+    alone = np.full((640, 1200, 3), 90, np.uint8)
+    both, gone = alone.copy(), alone.copy()
+    alone[100 : 100 + len(person), 100:400] = both[100 : 100 + len(person), 100:400] = person
+    both[:600, 560:1160] = gone[:600, 560:1160] = guest
+    with MediaPipeTracker(video=True) as clip:
+        seen = [clip.detect(frame) for frame in (alone, both, both, gone, gone)]
+    assert [len(faces) for faces in seen] == [1] * 5
+    assert [faces[0].centre[0] < 450 for faces in seen] == [True, True, True, False, False]
 
 
 @needs_shared

@@ -117,7 +117,7 @@ def test_vectors_of_identity_have_length_one():
 def test_every_stage_builds_its_network():
     kinds = {name: type(stage.build("nano")) for name, stage in STAGES.items()}
     assert kinds["gaze"] is GazeNetwork and kinds["identity"] is IdentityNetwork
-    assert kinds["base"] is kinds["warps"] is kinds["motion"] is BaseModel
+    assert kinds["base"] is kinds["warps"] is kinds["mouth"] is kinds["motion"] is BaseModel
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -21,7 +22,7 @@ from mpkit.losses.geometric import (
     smoothness_loss,
     source_warp_loss,
 )
-from mpkit.losses.objective import HOLE, BaseObjective, BaseWeights, WarpObjective, mask_weight, neighbours
+from mpkit.losses.objective import HOLE, BaseObjective, BaseWeights, MouthObjective, mask_weight, neighbours
 from mpkit.losses.perceptual import PerceptualLoss
 from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import BaseModel
@@ -29,7 +30,7 @@ from mpkit.networks.discriminator import Judgement
 
 
 def labels_at(points: torch.Tensor) -> Labels:
-    return Labels(points, points, torch.ones(points.shape[:-1], dtype=torch.bool))
+    return Labels(points, points, *torch.ones(3, *points.shape[:-1], dtype=torch.bool))
 
 
 def some_pairs(count: int = 2, drivers: int = 2, size: int = 64) -> Pairs:
@@ -88,7 +89,7 @@ def test_warp_losses_are_zero_for_true_warps_and_measure_shifts():
 
 def test_points_without_a_label_do_not_count():
     points = torch.rand(1, 4, 4, 3)
-    labels = Labels(points, points + 5, torch.zeros(1, 4, 4, dtype=torch.bool))
+    labels = Labels(points, points + 5, *torch.zeros(3, 1, 4, 4, dtype=torch.bool))
     assert driver_warp_loss(identity_grid(4, 8, 8), labels) == 0
     assert flow_loss(identity_flow(8, 8), torch.zeros(1, 4, 4, 2), torch.zeros(1, 4, 4, dtype=torch.bool)) == 0
 
@@ -135,6 +136,15 @@ def test_colours_count_where_they_are_weighed():
     assert (colour.grad[..., :2, :] > 0).all() and (colour.grad[..., 2:, :] == 0).all()
 
 
+@pytest.mark.parametrize("quantile", [0.2, 0.5, 0.7])
+def test_where_pictures_differ_colours_go_for_a_quantile(quantile):
+    """Of a hundred pictures with a grey of 0.00 to 0.99 no other grey costs less."""
+    pictures = (torch.arange(100.0) / 100).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+    weight, greys = torch.ones(100, 2, 2), torch.arange(0.05, 1, 0.1)
+    costs = [colour_loss(torch.full_like(pictures, grey), pictures, weight, quantile).item() for grey in greys]
+    assert greys[int(np.argmin(costs))].item() == pytest.approx(quantile, abs=0.051)
+
+
 def test_what_is_hidden_must_be_painted_near_eyes_and_mouth_alone():
     pairs = some_pairs()
     attention, shown = torch.ones_like(pairs.attention), torch.ones_like(pairs.flow_valid)
@@ -148,21 +158,27 @@ def test_what_is_hidden_must_be_painted_near_eyes_and_mouth_alone():
     assert (weight[:, 1::2, :middle] == 1).all() and (weight[:, 1::2, middle:] == 10).all()
 
 
-def test_what_an_expression_uncovers_is_learned_without_rendering():
-    """The stage `warps` teaches the colours of what the source hides, and only there, near eyes and mouth."""
+def test_what_a_mouth_uncovers_is_learned_without_rendering():
+    """The stage `mouth` teaches teeth and the colours of both kinds where the source hides them, near eyes and mouth,
+    and nothing but `MouthField`."""
     torch.manual_seed(0)
     pairs = some_pairs()
     hidden = pairs.flow_valid.clone()
     hidden[:, 18:24, 14:18] = False  # the mouth
     near, far = torch.full_like(pairs.attention, 10), torch.ones_like(pairs.attention)
-    for shown, attention, learns in ((pairs.flow_valid, near, False), (hidden, far, False), (hidden, near, True)):
-        model = BaseModel(preset("nano"))
-        changed = pairs._replace(flow_valid=shown, attention=attention)
-        _, terms, _ = WarpObjective(BaseWeights())(model, changed)
-        terms["inside"].backward()
-        closed, opened, *colours = model.mouth.out.weight.grad.abs().sum((1, 2, 3))
-        assert closed == opened == 0 and all((colour > 0) == learns for colour in colours)
-        assert model.face_driver.fields.grad is None or model.face_driver.fields.grad.abs().sum() == 0
+    labels = pairs.driver.labels
+    for teeth in (False, True):
+        frames = pairs.driver._replace(labels=labels._replace(teeth=torch.full_like(labels.teeth, teeth)))
+        for shown, attention, learns in ((pairs.flow_valid, near, False), (hidden, far, False), (hidden, near, True)):
+            model = BaseModel(preset("nano"))
+            changed = pairs._replace(driver=frames, flow_valid=shown, attention=attention)
+            _, terms, _ = MouthObjective(BaseWeights())(model, changed)
+            sum(terms[name] for name in ("teeth", "teeth_colour", "dark_colour")).backward()
+            closed, opened, tooth, *colours = (model.mouth.out.weight.grad.abs().sum((1, 2, 3)) > 0).tolist()
+            assert not closed and not opened and tooth == learns
+            assert colours == [learns and teeth] * 3 + [learns and not teeth] * 3
+            moved = {name.split(".")[0] for name, value in model.named_parameters() if value.grad is not None}
+            assert moved == {"mouth"}
 
 
 def test_smoothness_lets_affine_fields_be():

@@ -22,6 +22,7 @@ from torch.testing import assert_close
 from mpkit.faces.tracker import ACTIONS, READING
 from mpkit.geometry import (
     Pose,
+    identity_flow,
     identity_grid,
     identity_pose,
     inverse_rigid_grid,
@@ -41,7 +42,7 @@ from mpkit.networks import (
 )
 from mpkit.networks.blocks import AdaptiveGroupNorm
 from mpkit.networks.motion import pose_from_numbers
-from mpkit.networks.render import FACE, inside_colour
+from mpkit.networks.render import FACE, growth, inside_colours, sharpened
 from mpkit.networks.warp import Offsets, uncovered
 
 # --- warps -----------------------------------------------------------------------------------------------------------
@@ -245,7 +246,7 @@ def is_action_name(name):
 @pytest.mark.parametrize("config", [NANO, PAPER_NANO])
 def test_one_pass_reaches_every_parameter(config):
     """All but the action encoder and the linear read-out, which pixels do not pass through."""
-    torch.manual_seed(0)  # a pose that does not carry the head out of view
+    torch.manual_seed(2)  # a pose that does not carry the head out of view
     model = stirred(BaseModel(config))
     driven = model(some_picture(config, 2), some_picture(config, 2))
     rest = unreached(model, random_loss(driven.rendering.image))
@@ -283,8 +284,9 @@ def test_fine_fields_add_to_both_warps_and_hide():
     picture, motion = some_picture(), some_motion()
     avatar = model.source(picture, motion)
     before = model.drive(avatar, motion).rendering.detail
-    face, mouth = torch.zeros(1, 2, 24, 24), torch.zeros(1, 5, 24, 24)
-    face[:, 0], mouth[:, 0], mouth[:, 2:] = 0.1, 20.0, torch.tensor([-20.0, 0, 20]).view(3, 1, 1)
+    face, mouth = torch.zeros(1, 2, 24, 24), torch.zeros(1, 9, 24, 24)
+    face[:, 0], mouth[:, 0], mouth[:, 2] = 0.1, 20.0, 20.0  # hidden, and teeth
+    mouth[:, 3:6] = torch.tensor([-20.0, 0, 20]).view(3, 1, 1)
     offsets = avatar.offsets._replace(face=face)
     points = torch.tensor([[[[0.0, 0.1, 0.0], [0.95, 0.1, 0.0]]]])
     moved = offsets.displace(points) - avatar.offsets.displace(points)
@@ -308,25 +310,42 @@ def test_what_an_open_mouth_shows_is_not_hidden():
     """Of the two logits of what the driver's lips show, the source's mouth chooses, where it is and as it is turned."""
     points = torch.tensor([[[[0.0, 0.1, -0.5], [0.3, 0.1, -0.5]]]])
     still, turned = torch.eye(3)[None], rotation_from_angles(*torch.tensor([[-30.0], [0.0], [0.0]]))
-    of_driver, of_source = torch.zeros(1, 5, 8, 8), torch.zeros(1, 5, 8, 8)
+    of_driver, of_source = torch.zeros(1, 9, 8, 8), torch.zeros(1, 9, 8, 8)
     of_driver[:, 0], of_driver[:, 1], of_driver[:, 2:] = 5.0, -2.0, 0.5
     of_source[:, :, :, :4] = -20.0  # closed on the left half
     of_source[:, 0, :, 4:] = 20.0
     driver, source = (Offsets(torch.zeros(1, 3, 2, 2, 2), mouth=mouth) for mouth in (of_driver, of_source))
     seen = uncovered(driver, source, points, points - torch.tensor([0.15, 0, 0]), (still, still))
-    assert_close(seen[0, :, 0], torch.tensor([[5.0, -2.0], *3 * [[0.5, 0.5]]]))
+    assert_close(seen[0, :, 0], torch.tensor([[5.0, -2.0], *7 * [[0.5, 0.5]]]))
     deep = points[:, :, :1] + torch.tensor([-0.15, 0, 0.6])  # seen through the right half when the head is turned
     assert uncovered(driver, source, deep, deep, (still, still))[0, 0] == 5
     assert uncovered(driver, source, deep, deep, (still, turned))[0, 0].item() == pytest.approx(-2, abs=1e-3)
 
 
-def test_contrast_darkens_what_is_darker_than_the_face():
-    """Dark is made darker, all colours alike; teeth as bright as the face stay. Training sees the plain colours."""
+def test_insides_of_mouths_lie_in_the_light_of_the_source():
     picture = torch.full((1, 4, 32, 32), 0.4)
-    ratio = torch.tensor([[0.6, 0.5, 0.4], [1.2, 1.0, 0.8]]).T.view(1, 3, 1, 2)
-    logits = torch.logit(ratio / 2)
-    assert_close(inside_colour(logits, picture), 0.4 * ratio)
-    assert_close(inside_colour(logits, picture, 2.0), 0.4 * ratio * torch.tensor([0.5, 1.0]))
+    ratio = torch.tensor([[1.2, 1.0, 0.8, 0.3, 0.2, 0.1]]).T.view(1, 6, 1, 1)
+    teeth, dark = inside_colours(torch.logit(ratio / 2), picture)
+    assert_close(torch.cat([teeth, dark], dim=1), 0.4 * ratio)
+
+
+def test_in_use_the_likelier_is_shown():
+    """Sharpened, what is hidden for sure stays so, what hardly is goes, and the edge between them stays in place."""
+    hidden = torch.tensor([-2.0, 0.0, 1.5, 3.0, 4.5])
+    clear = sharpened(hidden, edge=3.0)
+    assert_close(clear[[0, 1, 3]], hidden[[0, 1, 3]])
+    assert 0 < clear[2] < 0.3 and clear[4] > 10
+
+
+def test_growth_is_the_area_that_a_flow_shows():
+    plain = identity_flow(16, 16)
+    assert_close(growth(plain)[..., 2:-2, 2:-2], torch.ones(1, 1, 12, 12))
+    scale = torch.tensor([0.5, 1.5]).view(1, 2, 1, 1)
+    assert_close(growth(plain * scale)[..., 2:-2, 2:-2], torch.full((1, 1, 12, 12), 0.75))
+    assert growth(plain * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1))[..., 2:-2, 2:-2].max() == -1  # from behind
+    turned = torch.stack([(plain[:, 0] * 2).sin(), plain[:, 1]], dim=1)  # a cylinder, ever more at a slant
+    shares = growth(turned)[0, 0, 8]
+    assert shares[8] > 1.8 and shares[1] < 0.2
 
 
 def test_actions_drive_and_are_read_back():

@@ -204,9 +204,10 @@ def landmarks_on(vertices: np.ndarray) -> np.ndarray:
     return (vertices[places["vertices"]] * places["barycentric"][..., None]).sum(1)
 
 
-def in_mouth(faces: np.ndarray) -> np.ndarray:
-    """Which triangles (T, 3) of a head lie inside its mouth: teeth, tongue, cavity. (T,) bool."""
+def in_mouth(faces: np.ndarray, teeth: bool = False) -> np.ndarray:
+    """Which triangles (T, 3) of a head lie inside its mouth: teeth, tongue, cavity; or which are `teeth`. (T,) bool."""
     mouth = _load_landmarks()["mouth"]
+    mouth = mouth[-wear.LOWER_TEETH.stop :] if teeth else mouth  # what is added to Anny's vertices comes after them
     inner = np.zeros(max(faces.max(), mouth.max()) + 1, bool)
     inner[mouth] = True
     return inner[faces].all(1)

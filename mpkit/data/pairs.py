@@ -26,11 +26,14 @@ HIDDEN_BEHIND = 0.03  # a point this much (canonical units) behind what the sour
 
 
 class Labels(NamedTuple):
-    """What is seen at each pixel of an h x h grid: (B, h, h, 3), (B, h, h, 3), (B, h, h) bool. See losses/geometric."""
+    """What is seen at each pixel of an h x h grid: (B, h, h, 3), (B, h, h, 3), (B, h, h) bool. See losses/geometric.
+    And whether it is the inside of a mouth, and a tooth, (B, h, h) bool."""
 
     canonical: Tensor
     view: Tensor
     valid: Tensor
+    mouth: Tensor
+    teeth: Tensor
 
 
 class Frames(NamedTuple):
@@ -172,14 +175,15 @@ def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarra
     return points
 
 
-def mouth_inside(sample: dict) -> np.ndarray:
-    """Which pixels of a frame show the inside of a mouth, (h, h) bool."""
-    return (sample["triangle"] >= 0) & in_mouth(sample["faces"])[sample["triangle"]]
+def mouth_inside(sample: dict, teeth: bool = False) -> np.ndarray:
+    """Which pixels of a frame show the inside of a mouth, or its `teeth`, (h, h) bool."""
+    return (sample["triangle"] >= 0) & in_mouth(sample["faces"], teeth)[sample["triangle"]]
 
 
-def _label_maps(sample: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per-pixel canonical and view points of one frame, and where they exist."""
-    return _seen(sample, sample["neutral"]), _seen(sample, sample["vertices"]), sample["triangle"] >= 0
+def _label_maps(sample: dict) -> tuple[np.ndarray, ...]:
+    """The `Labels` of one frame."""
+    points = _seen(sample, sample["neutral"]), _seen(sample, sample["vertices"])
+    return *points, sample["triangle"] >= 0, mouth_inside(sample), mouth_inside(sample, teeth=True)
 
 
 def true_flow(people: list[list[dict]], half: int) -> tuple[Tensor, Tensor]:
@@ -209,7 +213,8 @@ def _where(flags: Tensor, yes: Tensor, no: Tensor) -> Tensor:
 def _flip(frames: Frames, flags: Tensor) -> Frames:
     pose = flip_pose(frames.pose)
     labels = frames.labels
-    flipped = Labels(flip_points(labels.canonical), flip_points(labels.view), labels.valid.flip(2))
+    points, flags_of = labels[:2], labels[2:]
+    flipped = Labels(*map(flip_points, points), *(part.flip(2) for part in flags_of))
     return Frames(
         _where(flags, frames.picture.flip(3), frames.picture),
         Pose(*(_where(flags, a, b) for a, b in zip(pose, frames.pose))),

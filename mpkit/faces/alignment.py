@@ -34,8 +34,7 @@ class FaceAlignmentTracker:
     Raises MpkitError when the package is not installed or its weights cannot be downloaded.
     """
 
-    def __init__(self, video: bool = False, max_faces: int | None = None, device: str = "cpu"):
-        self.max_faces = max_faces or (1 if video else 8)
+    def __init__(self, device: str = "cpu"):
         try:
             import face_alignment
         except ImportError as error:
@@ -65,7 +64,7 @@ class FaceAlignmentTracker:
             warnings.simplefilter("ignore")  # it warns when it finds no face
             found = self._network.get_landmarks_from_image(image)
         faces = [face_from_68(np.asarray(points, np.float32)) for points in found or []]
-        return sorted(faces, key=lambda face: -face.area)[: self.max_faces]
+        return sorted(faces, key=lambda face: -face.area)
 
 
 def face_from_68(points: np.ndarray) -> Face:

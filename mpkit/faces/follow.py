@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mpkit.faces.tracker import Face, Tracker, select_face
+from mpkit.faces.tracker import Face, Tracker, nearest, select_face
 
 SIDES = 0.25  # weight of the frame before and of the frame after
 Stamp = TypeVar("Stamp")
@@ -32,12 +32,6 @@ def follow(
         now = stamp, picture, face
     if now is not None:
         yield now[0], now[1], steadied(before, now[2], None)
-
-
-def nearest(faces: list[Face], last: Face) -> Face:
-    """The face where the last one was; the largest one where none is near."""
-    face = min(faces, key=lambda face: float(np.linalg.norm(face.centre - last.centre)))
-    return face if np.linalg.norm(face.centre - last.centre) < last.radius else select_face(faces)
 
 
 def steadied(before: Face | None, face: Face | None, after: Face | None) -> Face | None:

@@ -15,7 +15,7 @@ from mpkit.errors import MpkitError
 _open_tasks = weakref.WeakSet()
 
 
-def create_task(owner, kind: str, model_file: Path, video: bool = False, **options):
+def create_task(owner, kind: str, model_file: Path, **options):
     """A MediaPipe vision task, e.g. "FaceLandmarker" with its options, warmed up by one empty picture.
 
     It is closed when its `owner` goes, if not before. Left to the garbage collector, a task in a cycle would wait for
@@ -29,17 +29,12 @@ def create_task(owner, kind: str, model_file: Path, video: bool = False, **optio
             raise MpkitError(f"MediaPipe cannot be imported ({error}); run: pip install mediapipe") from None
         settings = getattr(vision, f"{kind}Options")(
             base_options=BaseOptions(model_asset_buffer=model_file.read_bytes()),
-            running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
+            running_mode=vision.RunningMode.IMAGE,
             **options,
         )
         task = getattr(vision, kind).create_from_options(settings)
         blank = media_image(np.zeros((64, 64, 3), np.uint8))  # the first call of all writes to stderr too
-        if video:
-            task.detect_for_video(blank, 0)
-        elif hasattr(task, "detect"):
-            task.detect(blank)
-        else:
-            task.segment(blank)
+        task.detect(blank) if hasattr(task, "detect") else task.segment(blank)
     _open_tasks.add(task)
     weakref.finalize(owner, task.close).atexit = False
     return task

@@ -3,6 +3,7 @@
 Pixels are measured from the picture's outer edge: (0, 0) is its upper left corner, (0.5, 0.5) the first pixel's centre.
 """
 
+import itertools
 import math
 import threading
 from collections.abc import Iterable
@@ -57,7 +58,10 @@ READING = gains(READINGS, (*ACTIONS, "gaze x", "gaze y"))
 TRACKERS = ("mediapipe", "face-alignment")
 DETECTION_SIDE = 1280  # larger pictures are shrunk to this for detection; landmarks lose nothing: the net sees 256 px
 SEARCH_EVERY = 10  # frames of a clip without a face: every so many of them, look for small faces too
-SMALL_SIDE = 320  # a still below this is enlarged to it
+SMALL_SIDE = 320  # a picture below this is enlarged to it
+CLOSE_SIDE = 256  # pixels of a closer look
+MOST_FACES = 8  # that are found in one picture
+FRAMED = 0.6  # share of a view that a head fills where it need not be looked at closer
 
 # Landmarks (outer corner, inner corner, iris) of the eye on the picture's left, then of the other.
 EYES = ((33, 133, 468), (263, 362, 473))
@@ -101,14 +105,14 @@ class Tracker(Protocol):
     def __exit__(self, *error) -> None: ...
 
 
-def make_tracker(name: str = "mediapipe", video: bool = False, max_faces: int | None = None) -> Tracker:
+def make_tracker(name: str = "mediapipe", video: bool = False) -> Tracker:
     """A tracker by name, one of TRACKERS. `video`: the pictures are the frames of one clip, in order."""
     if name == "mediapipe":
-        return MediaPipeTracker(video, max_faces)
+        return MediaPipeTracker(video)
     if name == "face-alignment":
         from mpkit.faces.alignment import FaceAlignmentTracker
 
-        return FaceAlignmentTracker(video, max_faces)
+        return FaceAlignmentTracker()
     raise MpkitError(f"there is no face tracker '{name}'; choose one of {', '.join(TRACKERS)}")
 
 
@@ -132,6 +136,17 @@ def central_face(tracker: Tracker, picture: np.ndarray) -> Face | None:
     return min(faces, key=lambda face: float(np.linalg.norm(face.centre - middle)), default=None)
 
 
+def nearest(faces: list[Face], last: Face) -> Face:
+    """The face where the last one was; the largest one where none is near."""
+    face = min(faces, key=lambda face: distance(face, last))
+    return face if distance(face, last) < last.radius else select_face(faces)
+
+
+def distance(face: Face, other: Face) -> float:
+    """Between the heads' centres, pixels."""
+    return float(np.linalg.norm(face.centre - other.centre))
+
+
 def gaze_from_landmarks(landmarks: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Where both irises (478 landmarks, pixels) stand between the corners of their eyes, in the head's frame; (2,)."""
     offsets = []
@@ -146,23 +161,18 @@ def gaze_from_landmarks(landmarks: np.ndarray, rotation: np.ndarray) -> np.ndarr
 class MediaPipeTracker:
     """MediaPipe's FaceLandmarker on the CPU: 478 landmarks and 52 actions; finds faces in paintings too.
 
-    A picture without a face is looked at again, padded and in parts. `video`: the face is followed from frame to frame.
-    `max_faces` is 8 by default for stills and 2 for clips: of one face alone MediaPipe would smooth the landmarks in
-    time, and come late (see follow.py).
+    A face is found in the picture and then read in its head crop: what the landmarker reads in a whole picture depends
+    on how large the face is in it, and may be far off (docs/training-log.md, 9.). A picture without a face is looked at
+    again, padded and in parts. `video`: the face nearest to the last one is followed from head crop to head crop.
     """
 
-    def __init__(self, video: bool = False, max_faces: int | None = None):
-        self.video, self._timestamp = video, 0
-        self._region = None  # of a clip: where its face was found last, if not in the whole frame
+    def __init__(self, video: bool = False):
+        self.video = video
+        self._last: Face | None = None  # of a clip: the face that is followed
         self._misses = 0  # of a clip: frames without a face since
         self._lock = threading.Lock()  # the landmarker takes one picture at a time
         self._landmarker = create_task(
-            self,
-            "FaceLandmarker",
-            LANDMARKER_FILE,
-            video,
-            num_faces=max_faces or (2 if video else 8),
-            output_face_blendshapes=True,
+            self, "FaceLandmarker", LANDMARKER_FILE, num_faces=MOST_FACES, output_face_blendshapes=True
         )
 
     def close(self) -> None:
@@ -175,30 +185,42 @@ class MediaPipeTracker:
         self.close()
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """See `Tracker.detect`."""
-        height, width = image.shape[:2]
-        region = self._region or (0, 0, width, height)
-        faces = self._detect_in(image, region)
-        if not faces and self._misses % SEARCH_EVERY == 0:
-            for region in _other_views(width, height):
-                faces = self._detect_in(image, region)
-                if faces:
-                    break
+        """See `Tracker.detect`. Of a clip, while its face is seen, that one alone."""
+        face = self._closer(image, self._last) if self.video and self._last else None
+        faces = [face] if face else self._search(image)
         if self.video:
-            self._region = region if faces else None
             self._misses = 0 if faces else self._misses + 1
+            if faces:
+                self._last = nearest(faces, self._last) if self._last else select_face(faces)
         return sorted(faces, key=lambda face: -face.area)
 
-    def _detect_in(self, image: np.ndarray, region: tuple[int, int, int, int]) -> list[Face]:
-        """The faces in a region (x0, y0, x1, y1) of the picture, which may reach beyond its border."""
-        view, scale = _cut_region(image, region, enlarge=not self.video)
-        picture = media_image(view)
+    def _search(self, image: np.ndarray) -> list[Face]:
+        """All faces of a picture, each read where it was found, closer."""
+        height, width = image.shape[:2]
+        whole = 0, 0, width, height
+        views = itertools.chain([whole], _other_views(width, height) if self._misses % SEARCH_EVERY == 0 else [])
+        for view in views:
+            faces = self._detect_in(image, view)
+            if faces:
+                large = FRAMED * max(view[2] - view[0], view[3] - view[1])
+                return [face if 2 * face.radius > large else self._closer(image, face) or face for face in faces]
+        return []
+
+    def _closer(self, image: np.ndarray, face: Face) -> Face | None:
+        """A face as its head crop shows it; None where it is not there."""
+        middle = face.centre.clip(0, np.float32(image.shape[1::-1]))
+        x0, y0 = (round(float(at - face.radius)) for at in middle)
+        side = max(2, round(2 * face.radius))
+        seen = self._detect_in(image, (x0, y0, x0 + side, y0 + side), CLOSE_SIDE)
+        closest = min(seen, key=lambda other: distance(other, face), default=None)
+        return closest if closest and distance(closest, face) < face.radius else None
+
+    def _detect_in(self, image: np.ndarray, region: tuple[int, int, int, int], side: int | None = None) -> list[Face]:
+        """The faces in a region (x0, y0, x1, y1) of the picture, which may reach beyond its border; seen at `side`
+        pixels, or at about its own size."""
+        view, scale = _cut_region(image, region, side)
         with self._lock:
-            if self.video:
-                self._timestamp += 33  # only has to grow; milliseconds
-                result = self._landmarker.detect_for_video(picture, self._timestamp)
-            else:
-                result = self._landmarker.detect(picture)
+            result = self._landmarker.detect(media_image(view))
         height, width = view.shape[:2]
         faces = []
         for points, shapes in zip(result.face_landmarks, result.face_blendshapes, strict=True):
@@ -233,15 +255,14 @@ def _other_views(width: int, height: int):
             yield x, y, x + side, y + side
 
 
-def _cut_region(image: np.ndarray, region: tuple[int, int, int, int], enlarge: bool) -> tuple[np.ndarray, float]:
-    """The region, grey beyond the picture, at a size the landmarker likes. Returns it and its pixels per pixel."""
+def _cut_region(image: np.ndarray, region: tuple[int, int, int, int], wanted: int | None) -> tuple[np.ndarray, float]:
+    """The region, grey beyond the picture, its longer side `wanted` pixels, or what the landmarker likes. Returns it
+    and its pixels per pixel of the picture."""
     x0, y0, x1, y1 = region
     height, width = image.shape[:2]
     view = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
     side = max(x1 - x0, y1 - y0)
-    scale = min(1.0, DETECTION_SIDE / side)
-    if enlarge and side < SMALL_SIDE:
-        scale = SMALL_SIDE / side
+    scale = (wanted or min(max(side, SMALL_SIDE), DETECTION_SIDE)) / side
     border = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
     if any(border):
         view = cv2.copyMakeBorder(view, *border, cv2.BORDER_CONSTANT, value=(128, 128, 128))

@@ -68,10 +68,11 @@ def mask_loss(mask: Tensor, shown: Tensor, weight: Tensor) -> Tensor:
     return _masked_mean(-torch.where(shown, mask, 1 - mask).log(), weight)
 
 
-def colour_loss(colour: Tensor, picture: Tensor, weight: Tensor) -> Tensor:
-    """L1 between colours (B, 3, h, h) and a picture (B, 3, S, S), where `weight` (B, h, h) says."""
-    wanted = F.adaptive_avg_pool2d(picture, colour.shape[-2:])
-    return _masked_mean((colour - wanted).abs().sum(1), weight)
+def colour_loss(colour: Tensor, picture: Tensor, weight: Tensor, quantile: float = 0.5) -> Tensor:
+    """L1 between colours (B, 3, h, h) and a picture (B, 3, S, S), where `weight` (B, h, h) says; or, where pictures
+    differ, what is least when colours are that `quantile` of theirs (0.5: the median)."""
+    away = F.adaptive_avg_pool2d(picture, colour.shape[-2:]) - colour
+    return _masked_mean(2 * torch.maximum(quantile * away, (quantile - 1) * away).sum(1), weight)
 
 
 def smoothness_loss(delta: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mpkit.assets import GAZE_WEIGHTS, IDENTITY_WEIGHTS
 from mpkit.config import DISCRIMINATORS, GAZE, IDENTITY, preset
 from mpkit.data.pairs import Frames, Labels, Pairs, attention_map
+from mpkit.errors import MpkitError
 from mpkit.faces.features import to_average
 from mpkit.geometry import Pose
 from mpkit.losses.adversarial import discriminator_loss, generator_loss, matching_loss
@@ -40,7 +41,7 @@ from mpkit.networks.discriminator import Discriminator
 from mpkit.networks.gaze import GazeNetwork
 from mpkit.networks.identity import IdentityNetwork
 from mpkit.networks.motion import HeadMotion
-from mpkit.networks.render import inside_colour
+from mpkit.networks.render import MASK_AT_REST, inside_colours
 from mpkit.networks.warp import uncovered, warp_from_source, warp_to_driver
 from mpkit.training.checkpoint import load_network
 
@@ -50,7 +51,10 @@ MOVING_ATTENTION = 5.0  # times that where the expression moves a point by FAR c
 FAR = 0.02
 NEAR = 4.0  # of `Pairs.attention`: so much it is within the eyes and an open mouth
 HOLE = 4.0  # how much more what is hidden there counts than what is shown
-MASK_AT_REST = 3.0  # logit of the mask where nothing is hidden, about
+TOOTH = 2.0  # and a tooth, in the inside of a mouth, than what is none
+# Quantiles of the colours that a mouth's inside has in different people: teeth that catch the light, and the dark
+# around tongues, which lie now here, now there. Medians of both would look alike.
+TEETH_QUANTILE, DARK_QUANTILE = 0.7, 0.2
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,6 @@ class BaseWeights:
     flow: float = 3.0  # the detail path's flow, supervised
     depth: float = 0.3  # the depth softmax, supervised
     mask: float = 0.1  # painting what the source hides, and nothing else
-    inside: float = 0.1  # colours of what an expression uncovers (stage `warps`; `base` sees them in the result)
     smoothness: float = 1.0  # second differences of both offset fields
     pose: float = 0.3  # E_mtn's R, t, s
     latent: float = 0.1  # E_mtn's z
@@ -114,7 +117,7 @@ class Objective(nn.Module):
 
 
 class WarpObjective(Objective):
-    """Both warp generators and the fine fields alone, from exact labels: no volume, no rendering, four times as many
+    """Both warp generators and the fine offsets alone, from exact labels: no volume, no rendering, four times as many
     samples a second.
 
     A run starts here (`--stage warps`): W learns what each coefficient does to a head before G_2D learns to show it.
@@ -137,21 +140,49 @@ class WarpObjective(Objective):
             "driver_surface": driver_surface_loss(of_driver, driver.pose, driver_labels),
             "source_surface": source_surface_loss(of_source, source.pose, source_labels),
         }
-        if of_driver.mouth is not None:
-            each = repeat_each(of_source, count)
-            seen, shown = driver.pose.unapply(driver.labels.view), each.displace(driver.labels.canonical)
-            turns = driver.pose.rotation, source.pose.rotation.repeat_interleave(count, 0)
-            hidden, colour = uncovered(of_driver, each, seen, shown, turns).split([1, 3], dim=1)
-            weight = mask_weight(pairs)
-            terms["mask"] = mask_loss(torch.sigmoid(MASK_AT_REST - hidden), pairs.flow_valid, weight)
-            colour = inside_colour(colour, source.picture.repeat_interleave(count, 0))
-            terms["inside"] = colour_loss(colour, driver.picture[:, :3], weight * ~pairs.flow_valid)
         smoothness = smoothness_loss(of_driver.volume) + smoothness_loss(of_source.volume)
         weights = self.weights
         total = weights.warp * (terms["driver_warp"] + terms["source_warp"]) + weights.smoothness * smoothness
         total = total + weights.surface * (terms["driver_surface"] + terms["source_surface"])
-        total = total + weights.mask * terms.get("mask", 0) + weights.inside * terms.get("inside", 0)
         return total, terms | {"smoothness": smoothness}, None
+
+
+class MouthObjective(Objective):
+    """What lips that part show, from exact labels: `MouthField` alone, on offsets that are learned already. Raises
+    MpkitError where the preset has none."""
+
+    def forward(self, model: BaseModel, pairs: Pairs) -> tuple[Tensor, dict[str, Tensor], None]:
+        if model.mouth is None:
+            raise MpkitError(
+                f"the preset {model.config.preset} has no mouth field: its G_2D paints mouths in stage base"
+            )
+        source, driver = pairs.source, pairs.driver
+        count = len(driver.picture) // len(source.picture)
+        with torch.no_grad():
+            vector = model.appearance.global_vector(source.picture[:, :3])
+            motions = [HeadMotion(frames.pose, model.actions(frames.numbers)) for frames in (source, driver)]
+            align = to_average(source.features)
+            of_source = repeat_each(model.source_offsets(vector, motions[0], align), count)
+            seen, shown = driver.pose.unapply(driver.labels.view), of_source.displace(driver.labels.canonical)
+            vector, align = (value.repeat_interleave(count, 0) for value in (vector, align))
+            of_driver = model.driver_offsets(vector, motions[1], align)
+        source_z = motions[0].expression.repeat_interleave(count, 0)
+        of_source = of_source._replace(mouth=model.mouth(source_z + vector))
+        of_driver = of_driver._replace(mouth=model.mouth(motions[1].expression + vector))
+        turns = driver.pose.rotation, source.pose.rotation.repeat_interleave(count, 0)
+        hidden, tooth, colours = uncovered(of_driver, of_source, seen, shown, turns).split([1, 1, 6], dim=1)
+        teeth, dark = inside_colours(colours, source.picture.repeat_interleave(count, 0))
+        weight = mask_weight(pairs)
+        labels = driver.labels
+        inside = weight * (labels.mouth & ~pairs.flow_valid)
+        picture = driver.picture[:, :3]
+        terms = {
+            "mask": mask_loss(torch.sigmoid(MASK_AT_REST - hidden), pairs.flow_valid, weight),
+            "teeth": mask_loss(torch.sigmoid(tooth), labels.teeth, inside * torch.where(labels.teeth, TOOTH, 1)),
+            "teeth_colour": colour_loss(teeth, picture, inside * labels.teeth, TEETH_QUANTILE),
+            "dark_colour": colour_loss(dark, picture, inside * ~labels.teeth, DARK_QUANTILE),
+        }
+        return sum(terms.values()), terms, None
 
 
 class MotionObjective(Objective):
@@ -286,6 +317,7 @@ class IdentityObjective(Objective):
 
 STAGES: dict[str, type[Objective]] = {
     "warps": WarpObjective,
+    "mouth": MouthObjective,
     "motion": MotionObjective,
     "gaze": GazeObjective,
     "identity": IdentityObjective,

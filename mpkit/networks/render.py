@@ -22,9 +22,10 @@ from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, ups
 from mpkit.networks.warp import hiding
 
 FACE = (0.0, 0.1, 0.3)  # where a head crop shows cheeks, nose and mouth, about: x, y, half side
-# What is learned of the inside of a mouth is the mean of teeth and dark, as pale as lips: in use, not in training, so
-# much of the contrast is put back.
-CONTRAST = 2.0
+MASK_AT_REST = 3.0  # logit of the mask where nothing is hidden, about
+# Where lips end and teeth begin is learned (stage `mouth`) as a probability, which is a blurred edge. What is shown is
+# the likelier: a probability of one half stays, and all others move away from it, so much.
+SHARPNESS = 4.0
 
 
 class Detail(NamedTuple):
@@ -65,7 +66,8 @@ class Renderer(nn.Module):
             self.depth = nn.Conv2d(width, config.volume_depth, 1)
             self.flow_middle = nn.Conv2d(inputs[-1] - looks, 2, 3, padding=1)
             self.flow_last = nn.Conv2d(widths[-1], 2, 3, padding=1)
-            for layer in (self.depth, self.flow_middle, self.flow_last):
+            self.facing = nn.Conv2d(2, widths[-1], 3, padding=1)
+            for layer in (self.depth, self.flow_middle, self.flow_last, self.facing):
                 nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
         self.up = nn.ModuleList(ResBlock(2, i, o, config, condition) for i, o in zip(inputs, widths))
         self.norm = group_norm(widths[-1], config.normalization_groups)
@@ -81,8 +83,8 @@ class Renderer(nn.Module):
         condition: Tensor | None = None,
     ) -> Rendering:
         """With the detail path: `trace` takes points of the driven view (B, h, w, 3) to the source's view, their mirror
-        images on the head too, and says how surely the source hides the points and what colour they have (logits
-        (B, 4, h, w)); `picture` (B, 4, S, S) is the premultiplied RGBA source, `condition` (B, latent) = z_d + e_s."""
+        images on the head too, and says what a mouth uncovers there (`networks.warp.uncovered`, logits
+        (B, 8, h, w)); `picture` (B, 4, S, S) is the premultiplied RGBA source, `condition` (B, latent) = z_d + e_s."""
         h = self.project(project(volume))
         for block in self.blocks:
             h = block(h, condition)
@@ -102,12 +104,15 @@ class Renderer(nn.Module):
         first_look, other_side = sample_picture(picture, flow, size), sample_picture(picture, mirrored_flow, size)
         looks = F.pixel_unshuffle(torch.cat([first_look, other_side], dim=1), self.shuffle)
         h = self.up[-1](torch.cat([upsample(h, 2), looks], dim=1), condition)
+        h = h + self.facing(torch.cat([growth(coarse_flow), growth(mirrored_flow)], dim=1).detach())
         flow = flow + self.flow_last(h)
-        hidden, hidden_colour = upsample(inside, self.shuffle).split([1, 3], dim=1)
+        hidden, tooth, colours = upsample(inside, self.shuffle).split([1, 1, 6], dim=1)
+        hidden = sharpened(hidden, MASK_AT_REST)
         colour, mask, mirror = self._to_pixels(h).split([4, 1, 1], dim=1)
         mask = torch.sigmoid(mask + 1 - hidden)
         colour = torch.lerp(torch.sigmoid(colour), other_side.to(colour.dtype), torch.sigmoid(mirror))
-        mouth_colour, share = inside_colour(hidden_colour, picture, 1.0 if self.training else CONTRAST), hiding(hidden)
+        teeth, dark = inside_colours(colours, picture)
+        mouth_colour, share = torch.lerp(dark, teeth, torch.sigmoid(SHARPNESS * tooth)), hiding(hidden)
         colour = torch.cat([share * mouth_colour + (1 - share) * colour[:, :3], colour[:, 3:]], dim=1)
         warped = sample_picture(picture, flow, size)
         image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
@@ -119,17 +124,33 @@ class Renderer(nn.Module):
 
 def stay(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A `trace` for measurements: points (B, h, w, 3) stay where they are, and nothing is hidden."""
-    return points, points, points.new_zeros(len(points), 4, *points.shape[1:3])
+    return points, points, points.new_zeros(len(points), 8, *points.shape[1:3])
 
 
-def inside_colour(logits: Tensor, picture: Tensor, contrast: float = 1.0) -> Tensor:
-    """Logits of colours (B, 3, h, w) -> colours in [0, 1], in the light that falls on the source: relative to the
-    mean of `picture` (B, 4, H, W) in FACE. The teeth of an old painting are as yellow as its skin. `contrast` above 1
-    makes darker what is darker than the face."""
-    light = window(picture[:, :3], FACE, 16).mean((2, 3), keepdim=True)
-    ratio = 2 * torch.sigmoid(logits)
-    dark = ratio.mean(1, keepdim=True).clamp(max=1) ** (contrast - 1)  # of all three alike: teeth keep their colour
-    return (ratio * dark * light).clamp(max=1)
+def inside_colours(logits: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (B, 6, h, w) -> the colours that a mouth's inside has where it is a tooth, and where it is none, (B, 3, h,
+    w) in [0, 1], in the light that falls on the source: relative to the mean of `picture` (B, 4, H, W) in FACE. The
+    teeth of an old painting are as yellow as its skin."""
+    light = window(picture[:, :3], FACE, 16).mean((2, 3), keepdim=True).repeat(1, 2, 1, 1)
+    return (2 * torch.sigmoid(logits) * light).clamp(max=1).chunk(2, dim=1)
+
+
+def sharpened(hidden: Tensor, edge: float) -> Tensor:
+    """The logit of how surely something is hidden, told apart more clearly: 0 and `edge` stay, what lies between goes
+    towards 0, what lies beyond far beyond."""
+    return edge * (hidden.clamp(0, 2 * edge) / edge) ** SHARPNESS + hidden.clamp_max(0)
+
+
+def growth(flow: Tensor) -> Tensor:
+    """How much source a flow (B, 2, h, w) shows in each pixel, in areas of its own (B, 1, h, w), within [-1, 2]: the
+    determinant of its Jacobian. Little where the source shows a surface at a slant, and negative behind its outline:
+    what is seen there is not what the head has there."""
+    height, width = flow.shape[-2:]
+    x, y = F.pad(flow, (1, 1, 1, 1), mode="replicate").unbind(1)
+    across = torch.stack([x, y])[..., 1:-1, 2:] - torch.stack([x, y])[..., 1:-1, :-2]
+    down = torch.stack([x, y])[..., 2:, 1:-1] - torch.stack([x, y])[..., :-2, 1:-1]
+    area = (across[0] * down[1] - across[1] * down[0]) * (height * width / 16)
+    return F.avg_pool2d(area[:, None], 3, stride=1, padding=1, count_include_pad=False).clamp(-1, 2)
 
 
 def surface(depth_weights: Tensor, size: int) -> Tensor:

@@ -23,15 +23,16 @@ BASIS_SCALE = (1, 2, 2)  # how much coarser than delta the basis fields are: dep
 POSE_SPREAD = 0.1  # about the standard deviation of the numbers of a pose
 FACE_EDGE = 0.2  # share of the half window along which the fine fields fade to nothing, so that no seam shows
 LIPS_DEPTH = -0.5  # canonical z, between the corners of lips and their middle
+MOUTH_CHANNELS = 2 + 1 + 2 * 3
 FACE_SCALE = 0.3  # of the fine fields: the optimizer moves a lid by less than its height
 
 
 class Offsets(NamedTuple):
     """What an expression does to points of the canonical frame: delta (B, 3, D, H, W) in all of it, order (x, y, z),
     and `face` (B, 2, F, F), finer, in the window (x, y, half side) of x and y where the face is; None without.
-    `mouth` (B, 5, M, M) says what lips that part show: logits of how surely it is hidden where the source's mouth is
-    closed, and where it is open, and of its colour. The fine fields lie on the average face; `align` (B, 2, 3) leads
-    there (`faces.features`), None: this is its face."""
+    `mouth` (B, 9, M, M) says what lips that part show: logits of how surely the source hides it where its mouth is
+    closed, and where it is open; of how surely it is a tooth; of the colours of a tooth and of what is none. The fine
+    fields lie on the average face; `align` (B, 2, 3) leads there (`faces.features`), None: this is its face."""
 
     volume: Tensor
     face: Tensor | None = None
@@ -49,10 +50,10 @@ class Offsets(NamedTuple):
 
     def inside(self, points: Tensor, rotation: Tensor) -> Tensor:
         """The logits of `mouth` where canonical points (B, h, w, 3) with the expression still in are seen, by a camera
-        before a head turned by R (B, 3, 3): (B, 5, h, w); 0 away from the mouth. However deep in the mouth a point
+        before a head turned by R (B, 3, 3): (B, 9, h, w); 0 away from the mouth. However deep in the mouth a point
         lies, it is seen between the lips: what counts is where they let its ray in."""
         if self.mouth is None:
-            return points.new_zeros(len(points), 5, *points.shape[1:3])
+            return points.new_zeros(len(points), MOUTH_CHANNELS, *points.shape[1:3])
         return sample(self.mouth, self._place(slide(points, rotation, LIPS_DEPTH), self.mouth_window))
 
     def _place(self, points: Tensor, window: tuple[float, float, float]) -> Tensor:
@@ -69,12 +70,12 @@ def hiding(hidden: Tensor) -> Tensor:
 
 
 def uncovered(driver: Offsets, source: Offsets, seen: Tensor, shown: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
-    """What lips uncover that the source hides: a logit of how surely, and logits of the colour, (B, 4, h, w). `seen`
+    """What lips uncover that the source hides: logits of how surely, of teeth, and of colours, (B, 8, h, w). `seen`
     (B, h, w, 3) are the driver's points and `shown` the source's, both canonical with their own expression still in;
     `turns` are R of both. A smile that shows its teeth shows them when the mouth opens too, but not the tongue."""
-    closed, opened, colour = driver.inside(seen, turns[0]).split([1, 1, 3], dim=1)
+    closed, opened, look = driver.inside(seen, turns[0]).split([1, 1, MOUTH_CHANNELS - 2], dim=1)
     open_there = hiding(source.inside(shown, turns[1])[:, :1])
-    return torch.cat([torch.lerp(closed, opened, open_there), colour], dim=1)
+    return torch.cat([torch.lerp(closed, opened, open_there), look], dim=1)
 
 
 class WarpGenerator(nn.Module):
@@ -136,7 +137,7 @@ class FaceField(nn.Module):
 
 
 class MouthField(nn.Module):
-    """condition (B, latent) = z + e -> logits (B, 5, M, M), `Offsets.mouth`.
+    """condition (B, latent) = z + e -> logits (B, 9, M, M), `Offsets.mouth`.
 
     Whether lips part at a point is no linear matter, as an offset is: a small decoder draws it, from learned first
     cells and the condition in the norms of its blocks.
@@ -148,7 +149,7 @@ class MouthField(nn.Module):
         self.constant = nn.Parameter(torch.randn(1, widths[0], config.mouth_start, config.mouth_start))
         self.blocks = nn.ModuleList(ResBlock(2, i, o, config, size) for i, o in zip((widths[0], *widths), widths))
         self.norm = group_norm(widths[-1], config.normalization_groups)
-        self.out = nn.Conv2d(widths[-1], 5, 3, padding=1)
+        self.out = nn.Conv2d(widths[-1], MOUTH_CHANNELS, 3, padding=1)
         nn.init.zeros_(self.out.weight), nn.init.zeros_(self.out.bias)
         side = config.mouth_start * 2 ** (len(widths) - 1)
         self.register_buffer("fade", _fade(side), persistent=False)

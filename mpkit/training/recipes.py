@@ -80,7 +80,7 @@ def empty_pairs(size: int, people: int, drivers: int) -> Pairs:
     def frames(count: int) -> Frames:
         half = size // 2
         points = torch.empty(count, half, half, 3)
-        labels = Labels(points, points, torch.empty(count, half, half, dtype=torch.bool))
+        labels = Labels(points, points, *torch.empty(3, count, half, half, dtype=torch.bool))
         pose = Pose(torch.empty(count, 3, 3), torch.empty(count, 3), torch.empty(count))
         believed = torch.empty(count, 1, size, size, dtype=torch.bool)
         return Frames(

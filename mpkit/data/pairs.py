@@ -213,8 +213,8 @@ def _where(flags: Tensor, yes: Tensor, no: Tensor) -> Tensor:
 def _flip(frames: Frames, flags: Tensor) -> Frames:
     pose = flip_pose(frames.pose)
     labels = frames.labels
-    points, flags_of = labels[:2], labels[2:]
-    flipped = Labels(*map(flip_points, points), *(part.flip(2) for part in flags_of))
+    points, marks = labels[:2], labels[2:]
+    flipped = Labels(*map(flip_points, points), *(mark.flip(2) for mark in marks))
     return Frames(
         _where(flags, frames.picture.flip(3), frames.picture),
         Pose(*(_where(flags, a, b) for a, b in zip(pose, frames.pose))),

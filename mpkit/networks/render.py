@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mpkit.config import ModelConfig
 from mpkit.geometry import cell_centres, identity_flow, project, resize_flow, sample, window
 from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
-from mpkit.networks.warp import hiding
+from mpkit.networks.warp import MOUTH_CHANNELS, hiding
 
 FACE = (0.0, 0.1, 0.3)  # where a head crop shows cheeks, nose and mouth, about: x, y, half side
 MASK_AT_REST = 3.0  # logit of the mask where nothing is hidden, about
@@ -124,7 +124,7 @@ class Renderer(nn.Module):
 
 def stay(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A `trace` for measurements: points (B, h, w, 3) stay where they are, and nothing is hidden."""
-    return points, points, points.new_zeros(len(points), 8, *points.shape[1:3])
+    return points, points, points.new_zeros(len(points), MOUTH_CHANNELS - 1, *points.shape[1:3])
 
 
 def inside_colours(logits: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,10 +146,10 @@ def growth(flow: Tensor) -> Tensor:
     determinant of its Jacobian. Little where the source shows a surface at a slant, and negative behind its outline:
     what is seen there is not what the head has there."""
     height, width = flow.shape[-2:]
-    x, y = F.pad(flow, (1, 1, 1, 1), mode="replicate").unbind(1)
-    across = torch.stack([x, y])[..., 1:-1, 2:] - torch.stack([x, y])[..., 1:-1, :-2]
-    down = torch.stack([x, y])[..., 2:, 1:-1] - torch.stack([x, y])[..., :-2, 1:-1]
-    area = (across[0] * down[1] - across[1] * down[0]) * (height * width / 16)
+    padded = F.pad(flow, (1, 1, 1, 1), mode="replicate")
+    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]  # over two pixels
+    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    area = (across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]) * (height * width / 16)
     return F.avg_pool2d(area[:, None], 3, stride=1, padding=1, count_include_pad=False).clamp(-1, 2)
 
 

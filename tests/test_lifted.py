@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from mpkit.assets import EXAMPLES
-from mpkit.data.lifted import HIDDEN_BEHIND, lift, lift_person, mesh, render
+from mpkit.data.lifted import HIDDEN_BEHIND, fill, lift, lift_person, mesh, render
 from mpkit.data.motion import rotation_matrix
+from mpkit.data.wear import PARTS
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.matte import Matte
 from mpkit.faces.tracker import make_tracker
@@ -45,6 +46,17 @@ def test_what_the_picture_never_showed_is_marked_as_a_guess(person):
     for frame in (render(lifted, lifted.source, SIZE), render(lifted, motion, SIZE)):
         guessed.append(1 - frame["believed"][frame["images"][..., 3] > 250].mean())
     assert guessed[0] < 1e-3 < guessed[1] < 0.2
+
+
+def test_an_eye_that_was_closed_is_a_guess_and_a_mouth_is_not():
+    """White without an iris would be learned; the inside of a mouth has a colour that is about right."""
+    picture, known = np.full((32, 32, 4), 0.5, np.float32), np.ones((32, 32), np.float32)
+    part = np.full((32, 32), PARTS.index("skin"))
+    part[4:8], part[20:24] = PARTS.index("eye"), PARTS.index("mouth")
+    known[4:8, 8:24] = known[20:24, 8:24] = 0
+    filled, believed = fill(picture, known, part)
+    assert not believed[4:8, 8:24].any() and believed.sum() == 32 * 32 - 4 * 16
+    assert filled[21, 10, :3].mean() < 0.2 < filled[5, 10, :3].mean()
 
 
 def test_head_vertices_obey_the_pose(person):

@@ -182,9 +182,11 @@ def label_frames(faces: list[Face], crop: Crop, mattes: list[np.ndarray]) -> dic
 
 def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Colours where the picture (S, S, 4) is not `known`: the insides of mouth and eyes have their own, lit as the face
-    is; skin and hair flow in from what is known around. And where they may be believed, (S, S) bool."""
+    is; skin and hair flow in from what is known around. And where they may be believed, (S, S) bool: not in an eye that
+    the picture shows closed, for where its iris is nobody knows."""
     skin = (part == wear.PARTS.index("skin")) & (known > 0)
     light = float(np.median(picture[skin][:, :3].mean(1))) / 0.6 if skin.any() else 1.0
+    closed_eye = (part == wear.PARTS.index("eye")) & (known == 0)
     picture, known = picture.copy(), known.copy()
     for name, colour in INSIDE_COLOURS.items():
         inside = (part == wear.PARTS.index(name)) & (known == 0)
@@ -192,7 +194,7 @@ def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.n
         known[inside] = 1
     spread, weight = picture * known[..., None], known
     filled, left = picture.copy(), known == 0
-    believed = ~left
+    believed = ~left & ~closed_eye
     for radius in BLURS:
         blurred, mass = (cv2.GaussianBlur(layer, (0, 0), radius) for layer in (spread, weight))
         near = left & (mass > 0.02)

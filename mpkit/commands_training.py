@@ -132,7 +132,8 @@ def train(arguments: list[str]) -> None:
     examples
       mpkit heads --output runs/heads --identities 200
       mpkit train warps --data runs/heads --run runs/warps --steps 400 --batch-size 8 --drivers 4 --learning-rate 1e-3
-      mpkit train base --data runs/heads --run runs/first --init runs/warps/weights.safetensors --steps 20000
+      mpkit train mouth --data runs/heads --run runs/mouth --init runs/warps/weights.safetensors --steps 600
+      mpkit train base --data runs/heads --run runs/first --init runs/mouth/weights.safetensors --freeze mouth
       mpkit train base --data runs/heads --run runs/small --preset nano --steps 20 --batch-size 2
       accelerate launch --num_processes 4 -m mpkit train base --data runs/heads --run runs/large --preset base512
     """

@@ -3,7 +3,6 @@
 import csv
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,7 @@ import torch
 
 from mpkit.assets import EXAMPLES
 from mpkit.errors import MpkitError, NoFaceError
-from mpkit.faces import ACTIONS, Crop, Face, MediaPipeTracker, alignment, cut, make_tracker, paste, pose_in, select_face
+from mpkit.faces import ACTIONS, Crop, Face, MediaPipeTracker, cut, make_tracker, paste, pose_in, select_face
 from mpkit.faces.canonical import CANONICAL_FACE, FACE_TRIANGLES, STABLE_WEIGHTS, fit_pose
 from mpkit.faces.matte import Matte, fill_background, guided_filter
 from mpkit.faces.tracker import central_face
@@ -351,67 +350,3 @@ def test_fill_background_keeps_the_background_and_removes_the_person():
     np.testing.assert_array_equal(filled[:20], picture[:20])
     everything = fill_background(painted, np.ones((200, 160), np.float32))  # nothing is known: still a picture
     assert everything.shape == painted.shape
-
-
-# face-alignment
-
-
-class FakeFaceAlignment(types.ModuleType):
-    """Answers with a face that looks to the picture's right, as the package would: z towards the camera."""
-
-    class LandmarksType:
-        THREE_D = 3
-
-    class FaceAlignment:
-        def __init__(self, kind, device):
-            assert kind == 3
-
-        def get_landmarks_from_image(self, image):
-            if image.max() == 0:
-                return None
-            points = CANONICAL_FACE[alignment.FROM_68] @ (50 * rotation(25, 5, -10)).T + np.float32((120, 100, 0))
-            return [points * 0.5 * np.float32((1, 1, -1)), points * np.float32((1, 1, -1))]
-
-
-def test_face_alignment_backend(monkeypatch):
-    monkeypatch.setitem(sys.modules, "face_alignment", FakeFaceAlignment("face_alignment"))
-    with make_tracker("face-alignment") as tracker:
-        assert tracker.detect(np.zeros((9, 9, 3), np.uint8)) == []
-        faces = tracker.detect(np.ones((200, 240, 3), np.uint8))
-    assert len(faces) == 2 and faces[0].area > faces[1].area
-    face = faces[0]
-    assert face.angles == pytest.approx((25, 5, -10), abs=0.1) and face.radius == pytest.approx(50, rel=1e-3)
-    np.testing.assert_allclose(face.centre, (120.5, 100.5), atol=0.05)  # it counts from pixel centres
-    expected = 50 * CANONICAL_FACE @ rotation(25, 5, -10).T + np.float32((120.5, 100.5, 0))
-    np.testing.assert_allclose(face.landmarks[:468], expected, atol=0.05)
-    assert face.landmarks.shape == (478, 3) and face.actions.shape == (52,)
-
-
-def test_face_alignment_reads_an_open_mouth_and_closed_eyes():
-    points = CANONICAL_FACE[alignment.FROM_68].copy()
-    rest = alignment.estimate_actions(points)
-    points[[65, 66, 67], 1] += 0.15
-    points[[37, 38, 41, 40], 1] = points[[36, 39], 1].mean()
-    changed = alignment.estimate_actions(points)
-    assert changed[ACTIONS.index("jawOpen")] > rest[ACTIONS.index("jawOpen")] + 0.4
-    assert changed[ACTIONS.index("eyeBlinkRight")] > 0.8 > changed[ACTIONS.index("eyeBlinkLeft")]
-
-
-def test_missing_face_alignment_is_one_clear_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "face_alignment", None)
-    with pytest.raises(MpkitError, match="pip install face-alignment") as error:
-        make_tracker("face-alignment")
-    assert "\n" not in str(error.value)
-
-
-def test_failed_download_is_one_clear_line(monkeypatch):
-    fake = FakeFaceAlignment("face_alignment")
-
-    def offline(*args, **kwargs):
-        raise OSError("name resolution\nfailed")
-
-    fake.FaceAlignment = offline
-    monkeypatch.setitem(sys.modules, "face_alignment", fake)
-    with pytest.raises(MpkitError, match="downloaded") as error:
-        make_tracker("face-alignment")
-    assert "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """Each loss: right value on a case done by hand, and a gradient that reaches what it must and only that."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from mpkit.config import preset
 from mpkit.data.pairs import Frames, Labels, Pairs, attention_map
+from mpkit.errors import MpkitError
 from mpkit.faces.features import AVERAGE
 from mpkit.geometry import identity_flow, identity_grid, identity_pose, rotation_from_angles
 from mpkit.losses.adversarial import discriminator_loss, generator_loss, matching_loss
@@ -179,6 +181,12 @@ def test_what_a_mouth_uncovers_is_learned_without_rendering():
             assert colours == [learns and teeth] * 3 + [learns and not teeth] * 3
             moved = {name.split(".")[0] for name, value in model.named_parameters() if value.grad is not None}
             assert moved == {"mouth"}
+
+
+def test_a_preset_without_a_mouth_field_has_no_stage_for_it():
+    config = dataclasses.replace(preset("nano"), face_size=0)
+    with pytest.raises(MpkitError, match="has no mouth field"):
+        MouthObjective(BaseWeights())(BaseModel(config), some_pairs())
 
 
 def test_smoothness_lets_affine_fields_be():

@@ -329,10 +329,10 @@ def test_insides_of_mouths_lie_in_the_light_of_the_source():
     assert_close(torch.cat([teeth, dark], dim=1), 0.4 * ratio)
 
 
-def test_in_use_the_likelier_is_shown():
+def test_the_likelier_is_shown():
     """Sharpened, what is hidden for sure stays so, what hardly is goes, and the edge between them stays in place."""
     hidden = torch.tensor([-2.0, 0.0, 1.5, 3.0, 4.5])
-    clear = sharpened(hidden, edge=3.0)
+    clear = sharpened(hidden)
     assert_close(clear[[0, 1, 3]], hidden[[0, 1, 3]])
     assert 0 < clear[2] < 0.3 and clear[4] > 10
 

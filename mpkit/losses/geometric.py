@@ -63,7 +63,8 @@ def flow_loss(flow: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
 
 def mask_loss(mask: Tensor, shown: Tensor, weight: Tensor) -> Tensor:
     """Cross entropy of m (B, 1, S, S): 1 where the source shows the point that the driver shows, `shown` (B, h, h), and
-    0 where it hides it: the inside of a mouth that opens is to be painted. `weight` (B, h, h), 0 without a label."""
+    0 where it hides it: the inside of a mouth that opens is to be painted. Or of any other share and its marks.
+    `weight` (B, h, h), 0 without a label."""
     mask = F.adaptive_avg_pool2d(mask.float(), shown.shape[-2:])[:, 0].clamp(1e-3, 1 - 1e-3)
     return _masked_mean(-torch.where(shown, mask, 1 - mask).log(), weight)
 

@@ -120,7 +120,7 @@ class WarpObjective(Objective):
     """Both warp generators and the fine offsets alone, from exact labels: no volume, no rendering, four times as many
     samples a second.
 
-    A run starts here (`--stage warps`): W learns what each coefficient does to a head before G_2D learns to show it.
+    A run starts here: W learns what each coefficient does to a head before G_2D learns to show it.
     """
 
     def forward(self, model: BaseModel, pairs: Pairs) -> tuple[Tensor, dict[str, Tensor], None]:
@@ -148,8 +148,8 @@ class WarpObjective(Objective):
 
 
 class MouthObjective(Objective):
-    """What lips that part show, from exact labels: `MouthField` alone, on offsets that are learned already. Raises
-    MpkitError where the preset has none."""
+    """What lips that part show, from exact labels: `MouthField` alone, on offsets that are learned already; all
+    terms count alike. `base` then leaves it as it is (`--freeze mouth`). MpkitError where the preset has none."""
 
     def forward(self, model: BaseModel, pairs: Pairs) -> tuple[Tensor, dict[str, Tensor], None]:
         if model.mouth is None:

@@ -107,7 +107,7 @@ class Renderer(nn.Module):
         h = h + self.facing(torch.cat([growth(coarse_flow), growth(mirrored_flow)], dim=1).detach())
         flow = flow + self.flow_last(h)
         hidden, tooth, colours = upsample(inside, self.shuffle).split([1, 1, 6], dim=1)
-        hidden = sharpened(hidden, MASK_AT_REST)
+        hidden = sharpened(hidden)
         colour, mask, mirror = self._to_pixels(h).split([4, 1, 1], dim=1)
         mask = torch.sigmoid(mask + 1 - hidden)
         colour = torch.lerp(torch.sigmoid(colour), other_side.to(colour.dtype), torch.sigmoid(mirror))
@@ -135,10 +135,11 @@ def inside_colours(logits: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
     return (2 * torch.sigmoid(logits) * light).clamp(max=1).chunk(2, dim=1)
 
 
-def sharpened(hidden: Tensor, edge: float) -> Tensor:
-    """The logit of how surely something is hidden, told apart more clearly: 0 and `edge` stay, what lies between goes
-    towards 0, what lies beyond far beyond."""
-    return edge * (hidden.clamp(0, 2 * edge) / edge) ** SHARPNESS + hidden.clamp_max(0)
+def sharpened(hidden: Tensor) -> Tensor:
+    """The logit of how surely something is hidden, told apart more clearly: 0 and MASK_AT_REST, where it is as likely
+    hidden as not, stay; what lies between goes towards 0, what lies beyond far beyond."""
+    share = hidden.clamp(0, 2 * MASK_AT_REST) / MASK_AT_REST
+    return MASK_AT_REST * share**SHARPNESS + hidden.clamp_max(0)
 
 
 def growth(flow: Tensor) -> Tensor:

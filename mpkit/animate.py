@@ -31,7 +31,7 @@ from mpkit.geometry import Pose, identity_pose
 from mpkit.media import check_output, read_image
 from mpkit.networks.base import Avatar, BaseModel
 from mpkit.networks.motion import HeadMotion
-from mpkit.networks.render import render_at
+from mpkit.networks.render import move_shoulders, render_at
 from mpkit.options import Options
 from mpkit.training.checkpoint import load_weights
 from mpkit.transfer import MotionFrame, Transfer, with_reference
@@ -135,7 +135,7 @@ class Animator:
         """One animated crop, (size, size, 3) uint8: the driven head over the filled background."""
         with self._autocast():
             lean = portrait.lean
-            motion = MotionFrame(flat(motion.pose.compose(lean.pose)), motion.numbers + lean.numbers)
+            motion = motion._replace(pose=flat(motion.pose.compose(lean.pose)), numbers=motion.numbers + lean.numbers)
             rendering = self.model.drive(portrait.avatar, self._head_motion(motion)).rendering
         if rendering.detail is None:
             image = F.interpolate(rendering.image.float(), size=(portrait.size,) * 2, mode="bilinear")
@@ -143,6 +143,8 @@ class Animator:
             alpha = self._tensor(self._matte(small)[..., None] * 255)
         else:
             detail = type(rendering.detail)(*(layer.float() for layer in rendering.detail))
+            if motion.shoulders.any():
+                detail = move_shoulders(detail, motion.pose.to(self.device), motion.shoulders.to(self.device))
             image, alpha = render_at(portrait.picture, detail, portrait.size).split([3, 1], dim=1)
         image = torch.addcmul(image, 1 - alpha, portrait.background).mul_(255).round_().clamp_(0, 255)
         return image[0].byte().cpu().movedim(0, -1).contiguous().numpy()

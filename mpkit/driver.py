@@ -101,9 +101,11 @@ class FileDriver(Driver):
 
     def __iter__(self):
         numbers = np.concatenate([self.motion.actions, self.motion.gaze], axis=1).astype(np.float32)
+        shoulders = self.motion.shoulders
         for index in self.indices:
             if self.motion.found[index]:
-                yield None, MotionFrame(self.motion.pose(index), torch.from_numpy(numbers[index : index + 1]))
+                now = slice(index, index + 1)
+                yield None, MotionFrame(self.motion.pose(now), *map(torch.from_numpy, (numbers[now], shoulders[now])))
             else:
                 yield None, None
 

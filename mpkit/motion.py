@@ -5,7 +5,7 @@ The file is JSON, with one frame per line:
     {"format": "mpkit-motion", "version": 1, "rate": "30000/1001", "source": "driver.mp4",
      "width": 1920, "height": 1080, "crop": [x, y, radius], "actions": ["browDownLeft", ...], "frames": [
     {"time": 0.0, "found": true, "rotation": [...], "translation": [...], "scale": 1.0, "actions": [...],
-     "gaze": [...], "box": [...]},
+     "gaze": [...], "box": [...], "shoulders": [...]},
     ...]}
 
 rate         frames per second as a fraction
@@ -20,6 +20,7 @@ translation  x, y of t, in coordinates of the crop
 scale        s
 actions      in [0, 1]
 gaze         x right, y down, about [-1, 1]
+shoulders    x, y in coordinates of the crop: how far they are from where the head's pose tells; 0 if left out
 box          x0, y0, x1, y1 around the face, in pixels
 
 Numbers are rounded to 5 digits. Reading checks all of it: a motion file may come from anyone.
@@ -42,8 +43,23 @@ from mpkit.geometry import Pose
 FORMAT, VERSION = "mpkit-motion", 1
 MAX_FRAMES = 1_000_000
 MAX_BYTES = 256 << 20
-_FIELDS = {"rotation": 9, "translation": 2, "scale": 1, "gaze": 2, "box": 4}  # numbers a frame, besides the actions
-_LIMITS = {"rotation": 1.001, "translation": 100, "scale": 100, "gaze": 10, "box": 1e6, "crop": 1e6}  # of |number|
+_FIELDS = {
+    "rotation": 9,
+    "translation": 2,
+    "scale": 1,
+    "gaze": 2,
+    "box": 4,
+    "shoulders": 2,
+}  # numbers a frame, besides the actions
+_LIMITS = {
+    "rotation": 1.001,
+    "translation": 100,
+    "scale": 100,
+    "gaze": 10,
+    "box": 1e6,
+    "shoulders": 1,
+    "crop": 1e6,
+}  # of |number|
 
 
 @dataclass
@@ -62,6 +78,7 @@ class Motion:
     actions: np.ndarray  # (T, 52)
     gaze: np.ndarray  # (T, 2)
     box: np.ndarray  # (T, 4)
+    shoulders: np.ndarray  # (T, 2)
     source: str = ""
 
     def __len__(self) -> int:
@@ -99,6 +116,7 @@ class Motion:
             actions=np.stack([face.actions for face in held_faces]),
             gaze=np.stack([face.gaze for face in held_faces]),
             box=np.array([face.box for face in held_faces], np.float32),
+            shoulders=np.array([face.shoulders for face in held_faces], np.float32) / crop.radius,
             source=source,
         )
 
@@ -140,7 +158,7 @@ class Motion:
 
     def _frame(self, index: int) -> dict:
         frame = {"time": round(float(self.times[index]), 5), "found": bool(self.found[index])}
-        for name in ("rotation", "translation", "scale", "actions", "gaze", "box"):
+        for name in ("rotation", "translation", "scale", "actions", "gaze", "box", "shoulders"):
             values = getattr(self, name)[index]
             rounded = [round(float(value), 5) for value in values.ravel()]
             frame[name] = rounded[0] if name == "scale" else rounded
@@ -213,6 +231,7 @@ def _parse(content: dict) -> Motion:
         raise MediaError(f"it has {len(frames)} frames; from 1 to {MAX_FRAMES} are possible")
     columns = {name: [] for name in ("time", "actions", *_FIELDS)}
     for number, frame in enumerate(frames, 1):
+        frame.setdefault("shoulders", [0.0, 0.0])
         try:
             columns["time"].append(_numbers(frame, "time", 1, 1e7)[0])
             columns["actions"].append(_numbers(frame, "actions", len(names), 1))
@@ -242,6 +261,7 @@ def _parse(content: dict) -> Motion:
         actions=actions,
         gaze=arrays["gaze"].astype(np.float32),
         box=arrays["box"].astype(np.float32),
+        shoulders=arrays["shoulders"].astype(np.float32),
         source=source,
     )
 

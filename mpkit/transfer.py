@@ -20,15 +20,19 @@ LOOKS = [index for index, name in enumerate(ACTIONS) if name.startswith("eyeLook
 
 
 class MotionFrame(NamedTuple):
-    """What one head does at one time: pose in crop coordinates (batch 1), 52 coefficients and gaze (1, 54)."""
+    """What one head does at one time: pose in crop coordinates (batch 1), 52 coefficients and gaze (1, 54), and how
+    far the shoulders are from where the pose tells, crop coordinates (1, 2)."""
 
     pose: Pose
     numbers: Tensor
+    shoulders: Tensor = torch.zeros(1, 2)
 
     @staticmethod
     def of(face: Face, crop: Crop) -> "MotionFrame":
         numbers = np.concatenate([face.actions, face.gaze]).astype(np.float32)
-        return MotionFrame(pose_in(face, crop), torch.from_numpy(numbers)[None])
+        return MotionFrame(
+            pose_in(face, crop), torch.from_numpy(numbers)[None], torch.tensor([face.shoulders]) / crop.radius
+        )
 
     @property
     def restlessness(self) -> float:
@@ -42,8 +46,8 @@ class MotionFrame(NamedTuple):
 class Transfer:
     """Maps driver frames to frames for a portrait whose still has the motion `own`.
 
-    `motion`: "relative" or "absolute". `scale_translation`: "driver" moves and scales the head as the driver does,
-    "source" leaves it where the picture has it. Set `reference` before the first relative frame.
+    `motion`: "relative" or "absolute". `scale_translation`: "driver" moves and scales head and shoulders as the
+    driver does, "source" leaves them where the picture has them. Set `reference` before the first relative frame.
     """
 
     def __init__(self, own: MotionFrame, motion: str = "relative", scale_translation: str = "driver"):
@@ -64,8 +68,10 @@ class Transfer:
         if not self.follow:
             return MotionFrame(Pose(rotation, own.translation, own.scale), numbers)
         growth = driver.pose.scale / reference.pose.scale
-        moved = (driver.pose.translation - reference.pose.translation) / reference.pose.scale * own.scale
-        return MotionFrame(Pose(rotation, own.translation + moved, own.scale * growth), numbers)
+        size = own.scale / reference.pose.scale
+        moved = (driver.pose.translation - reference.pose.translation) * size
+        shoulders = (driver.shoulders - reference.shoulders) * size
+        return MotionFrame(Pose(rotation, own.translation + moved, own.scale * growth), numbers, shoulders)
 
 
 def with_reference(

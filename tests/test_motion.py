@@ -23,6 +23,7 @@ def make_face(seed: int) -> Face:
         rotation=rotation_from_angles(yaw, pitch, roll)[0].numpy(),
         centre=rng.uniform(80, 120, 2).astype(np.float32),
         radius=float(rng.uniform(40, 60)),
+        shoulders=tuple(rng.uniform(-5, 5, 2)),
     )
 
 
@@ -50,7 +51,7 @@ def test_what_is_saved_comes_back(tmp_path):
     loaded = Motion.load(tmp_path / "motion.json")
     assert (loaded.rate, loaded.width, loaded.height, loaded.source) == ("30000/1001", 320, 240, 'a "clip".mp4')
     assert (loaded.crop.x, loaded.crop.radius) == pytest.approx((motion.crop.x, motion.crop.radius), abs=1e-5)
-    for name in ("times", "found", "rotation", "translation", "scale", "actions", "gaze", "box"):
+    for name in ("times", "found", "rotation", "translation", "scale", "actions", "gaze", "box", "shoulders"):
         saved, back = getattr(motion, name), getattr(loaded, name)
         assert back.shape == saved.shape and back.dtype == saved.dtype
         np.testing.assert_allclose(back, saved, atol=2e-5)
@@ -92,6 +93,12 @@ def test_no_face_at_all():
         make_motion([None, None])
 
 
+def test_files_from_before_shoulders_were_watched_have_none(tmp_path, content):
+    for frame in content["frames"]:
+        del frame["shoulders"]
+    assert not Motion.load(write(tmp_path, content)).shoulders.any()
+
+
 def test_actions_are_matched_by_name(tmp_path, content):
     content["actions"] = ["jawOpen", "eyeBlinkLeft"]
     for frame in content["frames"]:
@@ -121,6 +128,7 @@ FRAME_FAULTS = {
     "actions": [[0] * 51, [2] * 52, [-0.1] * 52, [None] * 52, {}],
     "gaze": [[0], [99, 0]],
     "box": [[0, 0, 1], [0, 0, 1, 10**30]],
+    "shoulders": [[0], [0, 2], [None, 0], "00", None],
 }
 
 

@@ -19,6 +19,7 @@ from mpkit.data import wear
 from mpkit.data.motion import Motion, rotation_matrix
 from mpkit.data.raster import interpolate, rasterize, vertex_normals
 from mpkit.faces.canonical import CENTIMETRES_PER_UNIT, STABLE_WEIGHTS, fit_pose
+from mpkit.faces.shoulders import told_by
 from mpkit.faces.tracker import ACTIONS, gains
 
 LANDMARKS_FILE = Path(__file__).parents[1] / "assets" / "anny_landmarks.npz"
@@ -35,11 +36,6 @@ STRONGER = {
     "browInnerUp": 1.5,
     "browOuterUp": 1.5,
 }
-# Shoulders follow a head, but not all the way: of its shift, and of where its turn takes the base of the neck, so much
-# in x and y. Fitted to real clips (docs/training-log.md, 8.).
-NECK_BASE = np.float32((0.0, 0.62, 0.25))
-FOLLOW_SHIFT = np.float32((0.73, 0.27, 0.0))
-FOLLOW_TURN = np.float32((0.52, 0.11, 0.0))
 PARTS = wear.PARTS
 
 
@@ -287,7 +283,7 @@ def move(identity: Identity, motion: Motion) -> np.ndarray:
     """The vertices of a frame in view coordinates (N, 3). Where the head share is 1: s R canonical + t, exactly."""
     canonical = express(identity, motion.actions)
     head = motion.scale * (canonical @ motion.rotation.T) + motion.translation
-    turned = identity.neck + FOLLOW_TURN * (motion.rotation @ NECK_BASE - NECK_BASE)
-    shoulders = motion.scale * ((canonical - identity.neck) @ motion.body_rotation.T + turned)
+    shoulders = motion.scale * ((canonical - identity.neck) @ motion.body_rotation.T + identity.neck)
+    shoulders += told_by(motion.rotation, motion.translation, motion.scale)
     share = identity.head_share[:, None]
-    return (share * head + (1 - share) * (shoulders + FOLLOW_SHIFT * motion.translation)).astype(np.float32)
+    return (share * head + (1 - share) * shoulders).astype(np.float32)

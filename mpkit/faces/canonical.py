@@ -67,6 +67,7 @@ def _stable_weights() -> np.ndarray:
 
 
 CANONICAL_FACE, FACE_TRIANGLES = _read_mesh()  # (468, 3) float32 in canonical units; (898, 3) indices into it
+CHIN = CANONICAL_FACE[152]
 STABLE_WEIGHTS = _stable_weights()  # (468,) what each landmark counts in the rigid fit; 0 where the face can move
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from mpkit.faces.shoulders import Shoulders
 from mpkit.faces.tracker import Face, Tracker, nearest, select_face
 
 SIDES = 0.25  # weight of the frame before and of the frame after
@@ -21,17 +22,23 @@ def follow(
 ) -> Iterator[tuple[Stamp, np.ndarray, Face | None]]:
     """(stamp, picture) -> (stamp, picture, its face or None), one frame late. The largest face at first, then that one
     for as long as it is seen. `tracker` must be one for clips."""
-    before, now, chosen = None, None, None
+    before, now, chosen, watched = None, None, None, Shoulders()
+
+    def seen(after: Face | None) -> tuple[Stamp, np.ndarray, Face | None]:
+        stamp, picture, face = now
+        face = steadied(before, face, after)
+        return stamp, picture, face and watched(picture, face)
+
     for stamp, picture in frames:
         found = tracker.detect(picture)
         face = (nearest(found, chosen) if chosen else select_face(found)) if found else None
         chosen = face or chosen
         if now is not None:
-            yield now[0], now[1], steadied(before, now[2], face)
+            yield seen(face)
             before = now[2]
         now = stamp, picture, face
     if now is not None:
-        yield now[0], now[1], steadied(before, now[2], None)
+        yield seen(None)
 
 
 def steadied(before: Face | None, face: Face | None, after: Face | None) -> Face | None:

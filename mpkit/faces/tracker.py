@@ -80,6 +80,8 @@ class Face:
     rotation: np.ndarray  # (3, 3) float32, see mpkit.geometry
     centre: np.ndarray  # (2,) float32, where the canonical origin (the head's centre) lies
     radius: float  # pixels per canonical unit: the half side of the head crop
+    # In clips, pixels x, y: how far the shoulders are from where the head's pose tells (faces/shoulders.py)
+    shoulders: tuple[float, float] = (0.0, 0.0)
 
     @property
     def angles(self) -> tuple[float, float, float]:

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import cell_centres, identity_flow, project, resize_flow, sample, window
+from mpkit.faces.canonical import CHIN
+from mpkit.geometry import Pose, cell_centres, identity_flow, project, resize_flow, sample, window
 from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
 from mpkit.networks.warp import MOUTH_CHANNELS, hiding
 
@@ -26,6 +27,8 @@ MASK_AT_REST = 3.0  # logit of the mask where nothing is hidden, about
 # Where lips end and teeth begin is learned (stage `mouth`) as a probability, which is a blurred edge. What is shown is
 # the likelier: a probability of one half stays, and all others move away from it, so much.
 SHARPNESS = 4.0
+NECK = (-0.03, 0.19)  # below the chin, canonical: where what moves with the head ends, and where the shoulders begin
+FADE = 0.3  # within so far of the crop's border shoulders move less and less: there the rest of the picture begins
 
 
 class Detail(NamedTuple):
@@ -175,3 +178,19 @@ def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:
         for layer in (detail.mask, detail.colour)
     )
     return torch.lerp(colour, sample_picture(picture, detail.flow, size), mask)  # one pass over the megapixels
+
+
+def move_shoulders(detail: Detail, pose: Pose, shift: Tensor) -> Detail:
+    """What `render_at` shows, its shoulders moved by `shift` (B, 2). The head, in `pose`, stays; the neck stretches,
+    and so does the strip along the crop's border."""
+    size = detail.mask.shape[-1]
+    here = identity_flow(size, size, shift.device)
+    chin = pose.apply(torch.from_numpy(CHIN).to(shift).expand(len(shift), 1, 3))[:, 0, 1]
+    below = (here[:, 1:] - chin.view(-1, 1, 1, 1)) / pose.scale.view(-1, 1, 1, 1)
+    share = ((below - NECK[0]) / (NECK[1] - NECK[0])).clamp(0, 1)
+    share = share * share * (3 - 2 * share) * ((1 - here.abs()).amin(1, keepdim=True) / FADE).clamp_max(1)
+    origin = here - share * shift.view(-1, 2, 1, 1)
+    offset = resize_flow(detail.flow, size) - here
+    layers = sample(torch.cat([detail.colour, detail.mask, offset], dim=1), origin.movedim(1, -1), padding="border")
+    colour, mask, offset = layers.split([4, 1, 2], dim=1)
+    return detail._replace(colour=colour, mask=mask, flow=origin + offset)

@@ -68,7 +68,7 @@ def _lit_vertices(vertices, basis, depth):
     return lit
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@numba.njit(inline="always")  # a call would hand over all of `look`, and take a sixth of the time
 def _radiance(light, f, u, v, faces, part, vertices, normals, texture, marks, shadow, basis, look, features, scratch):
     """Writes to light (3,) the linear colour of triangle f at barycentric (u, v). scratch (4, 3) is overwritten."""
     colour, t, p, m = scratch[0], scratch[1], scratch[2], scratch[3]

@@ -2,18 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from mpkit.data.anatomy import (
-    FOLLOW_SHIFT,
-    FOLLOW_TURN,
-    NECK_BASE,
-    express,
-    in_mouth,
-    landmarks_on,
-    load_template,
-    move,
-    sample_identity,
-)
-from mpkit.data.heads import render_identity
+from mpkit.data.anatomy import express, in_mouth, landmarks_on, load_template, move, sample_identity
+from mpkit.data.heads import NEAREST_CAMERA, in_perspective, render_identity
 from mpkit.data.look import carved, sample_look
 from mpkit.data.motion import Motion, gaze_of, rotation_matrix, sample_actions, sample_motion
 from mpkit.data.painting import KINDS, finish, sample_style
@@ -23,6 +13,7 @@ from mpkit.data.shards import HeadShards, write_shards
 from mpkit.data.wear import PARTS
 from mpkit.errors import MediaError
 from mpkit.faces.canonical import CANONICAL_FACE, STABLE_WEIGHTS, fit_pose
+from mpkit.faces.shoulders import FOLLOW_SHIFT, FOLLOW_TURN, NECK_BASE
 from mpkit.faces.tracker import ACTIONS
 
 SIZE, FRAMES = 64, 3
@@ -130,6 +121,22 @@ def test_shoulders_follow_a_head_not_all_the_way(identity):
 
     assert np.allclose(moved(upright, (0.2, -0.1)), FOLLOW_SHIFT * (0.2, -0.1, 0), atol=1e-6)
     assert np.allclose(moved(turned, (0, 0)), FOLLOW_TURN * (turned @ NECK_BASE - NECK_BASE), atol=1e-5)
+
+
+def test_near_cameras_make_noses_large_and_far_ones_do_not(identity):
+    """By similar triangles; what lies in the plane of the head's centre keeps its place."""
+    points = np.float32([(0.3, -0.2, 0.0), (0.3, -0.2, -0.5), (0.3, -0.2, 0.5)])
+    near = in_perspective(points, 0.25)
+    assert np.allclose(near[:, 0], (0.3, 0.3 * 4 / 3.5, 0.3 * 4 / 4.5)) and np.array_equal(near[:, 2], points[:, 2])
+    assert np.array_equal(in_perspective(identity.neutral, 0.0), identity.neutral)
+
+    def nose_to_ears(vertices):
+        face = landmarks_on(vertices)
+        return (face[358, 0] - face[129, 0]) / (face[454, 0] - face[234, 0])
+
+    nearest = in_perspective(identity.neutral, 1 / NEAREST_CAMERA)
+    assert 1.03 < nose_to_ears(nearest) / nose_to_ears(identity.neutral) < 1.2
+    assert np.isfinite(nearest).all()
 
 
 def test_actions_are_as_strong_as_those_of_people(identity):

@@ -14,6 +14,7 @@ from mpkit.data.raster import rasterize, vertex_normals
 from mpkit.data.shading import ambient_occlusion, shade, shadow_map
 
 ACTING_SHARE = 0.5  # of people whose frames are a natural clip; the others take random poses
+NEAREST_CAMERA = 3.5  # head crops from the head's centre: about 60 cm, an outstretched arm
 COLLAR = 0.72  # y of the average head's canonical coordinates where clothes begin, more or less
 
 
@@ -61,10 +62,11 @@ def render_identity(seed: int, frames: int = 8, size: int = 256) -> dict[str, np
       images (K, S, S, 4) uint8          RGB on a background, and the matte
       triangle (K, S/2, S/2) int32       the triangle seen at the pixel centres of the half-size picture, -1 background
       barycentric (K, S/2, S/2, 2) float16  weights of its first two corners
-      vertices (K, N, 3) float16         view points
+      vertices (K, N, 3) float16         view points, as the camera sees them
       neutral (N, 3) float32             the person's neutral head in canonical coordinates
       faces (T, 3) int32                 the same for all people
-      rotation (K, 3, 3), translation (K, 3), scale (K,) float32   pose of the head: view = s R canonical + t
+      rotation (K, 3, 3), translation (K, 3), scale (K,) float32   pose of the head: view = s R canonical + t,
+                                         but for the perspective of a camera that is near
       actions (K, 52), gaze (K, 2) float32   true values, in the order of mpkit.faces.tracker.ACTIONS; gaze in [-1, 1]
     """
     if size < 2 or size % 2:
@@ -84,29 +86,47 @@ def render_identity(seed: int, frames: int = 8, size: int = 256) -> dict[str, np
     marks = np.zeros((len(identity.neutral), 2), np.float32)
     marks[: len(template.kept), 0] = template.lid_line
     marks[:, 1] = occlusion
-    labels = [_render(identity, motion, look, style, marks, size, rng.normal(0, 0.3, 2)) for motion in motions]
+    nearness = rng.uniform(0, 1 / NEAREST_CAMERA)
+    labels = [
+        _render(identity, motion, look, style, marks, size, rng.normal(0, 0.3, 2), nearness) for motion in motions
+    ]
     fields = {name: np.stack([label[name] for label in labels]) for name in labels[0]}
     return fields | {"neutral": identity.neutral, "faces": template.faces}
 
 
+def in_perspective(vertices: np.ndarray, nearness: float) -> np.ndarray:
+    """View points (N, 3) as a camera sees them that is 1 / nearness in front of the middle of the crop; what is nearer
+    looks larger. Depths stay, and with nearness 0 all of it."""
+    across = vertices[:, :2] / (1 + np.float32(nearness) * vertices[:, 2:])
+    return np.concatenate([across, vertices[:, 2:]], axis=1)
+
+
 def _render(
-    identity: Identity, motion: Motion, look: Look, style: Style, marks: np.ndarray, size: int, shift: np.ndarray
+    identity: Identity,
+    motion: Motion,
+    look: Look,
+    style: Style,
+    marks: np.ndarray,
+    size: int,
+    shift: np.ndarray,
+    nearness: float,
 ) -> dict[str, np.ndarray]:
     template, (texture, features) = load_template(), _texture()
     vertices = move(identity, motion)
+    seen = in_perspective(vertices, nearness)
     normals = vertex_normals(vertices, template.faces)
-    fine, weights, _ = rasterize(vertices, template.faces, 2 * size)
+    fine, weights, _ = rasterize(seen, template.faces, 2 * size)
     shadow, basis = shadow_map(vertices, template.faces, look.light)
     colour, matte = shade(
         fine, weights, template.faces, template.part, vertices, normals, texture, marks, shadow, basis, look, features
     )
     picture = finish(colour, matte, style, shift)
-    triangle, barycentric, _ = rasterize(vertices, template.faces, size // 2)
+    triangle, barycentric, _ = rasterize(seen, template.faces, size // 2)
     return {
         "images": picture,
         "triangle": triangle,
         "barycentric": barycentric.astype(np.float16),
-        "vertices": vertices.astype(np.float16),
+        "vertices": seen.astype(np.float16),
         "rotation": motion.rotation,
         "translation": motion.translation,
         "scale": np.float32(motion.scale),

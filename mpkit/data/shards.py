@@ -20,7 +20,7 @@ from mpkit.errors import MediaError
 from mpkit.media import write_png
 
 BLOCK = 16  # people per shard
-VERSION = 5  # raise it when the renders change, so that a folder never mixes two kinds
+VERSION = 6  # raise it when the renders change, so that a folder never mixes two kinds
 
 
 def write_shards(

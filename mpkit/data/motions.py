@@ -62,6 +62,7 @@ def nod() -> Motion:
         scale=np.ones(count, np.float32),
         actions=actions,
         gaze=np.stack([yaw / 45, pitch / 60], 1).astype(np.float32),
+        shoulders=np.zeros((count, 2), np.float32),
         box=np.tile(np.float32([0.3, 0.3, 0.7, 0.8]) * SIDE, (count, 1)),
         source="mpkit.data.motions",
     )

@@ -33,15 +33,15 @@ ACTIONS = (
     "noseSneerLeft", "noseSneerRight", "tongueOut",
 )
 # fmt: on
-# What the tracker reads where an action or the gaze is 1. Smile and gaze were chosen, jaw and blink checked, on
-# portraits that may train, driven by one number at a time, so that they read as told; the others say how far
-# landmarks of real faces move (docs/training-log.md, 5., 6. and 8.). What is missing is about 1, or is not known.
+# What the tracker reads where an action or the gaze is 1. Smile, gaze, jaw and lips were chosen, blink checked, on
+# portraits that may train, so that they read as told and part as far as their drivers'; the others say how far
+# landmarks of real faces move (docs/training-log.md, 5., 6., 8. and 10.). What is missing is about 1, or not known.
 READINGS = {
-    "jawOpen": 0.6,
+    "jawOpen": 0.5,
     "eyeBlink": 0.5,
     "mouthSmile": 0.55,
-    "mouthUpperUp": 0.75,
-    "mouthLowerDown": 0.7,
+    "mouthUpperUp": 0.6,
+    "mouthLowerDown": 0.5,
     "mouthShrugLower": 0.7,
     "mouthPucker": 1.6,
     "gaze x": 0.42,

@@ -28,13 +28,10 @@ from mpkit.config import (
     preset,
 )
 from mpkit.errors import WeightsError
-from mpkit.geometry import (
-    identity_pose,
-)
-from mpkit.networks import (
-    BaseModel,
-    render_at,
-)
+from mpkit.geometry import identity_pose, rotation_from_angles
+from mpkit.networks import BaseModel, render_at
+from mpkit.networks.render import TEETH_ENDS, teeth_shadow
+from mpkit.networks.warp import Offsets
 from mpkit.report import format_report, network_report
 
 # --- the detail path -------------------------------------------------------------------------------------------------
@@ -184,3 +181,28 @@ def test_tiny_fits_two_cores():
     assert frame.gflop < 4
     files = list(DEFAULT_WEIGHTS.parent.glob("*.safetensors"))
     assert len(files) >= 3 and sum(file.stat().st_size for file in files) < 40e6  # everything that is bundled
+
+
+# --- teeth -----------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_dark_between_teeth_and_beside_cheeks():
+    ends = torch.tensor(TEETH_ENDS)
+    middles = (ends[1:] + ends[:-1]) / 2
+    for side in (1, -1):
+        gaps, teeth = teeth_shadow(side * ends), teeth_shadow(side * middles)
+        assert (gaps[:-1] > teeth + 0.1).all() and (gaps[1:] > teeth + 0.1).all()
+        assert (teeth.diff() > 0).all() and teeth[0] < 0.05
+    far = teeth_shadow(torch.linspace(-1, 1, 500))
+    assert far.min() >= 0 and far.max() < 1
+
+
+def test_teeth_are_found_along_the_ray_that_shows_them():
+    """However deep in the mouth a point lies, its ray shows the same tooth; from ahead it is that of its x."""
+    points = torch.rand(1, 4, 4, 3) * 0.2 - 0.1
+    offsets, upright = Offsets(torch.zeros(1, 3, 2, 2, 2)), torch.eye(3)[None]
+    assert_close(offsets.across(points, upright)[0, 0], points[0, ..., 0])
+    turned = rotation_from_angles(*torch.tensor([[25.0], [10.0], [5.0]]))
+    deeper = points + 0.1 * turned[:, 2].view(1, 1, 1, 3)
+    assert_close(offsets.across(points, turned), offsets.across(deeper, turned))
+    assert not torch.allclose(offsets.across(points, turned), offsets.across(points, upright), atol=1e-2)

@@ -98,13 +98,14 @@ class BaseModel(nn.Module):
 
         def trace(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             """Points of the driven view (B, h, w, 3) -> where the source shows them, by both warps in turn, and where
-            their mirror images on the head; how surely it hides them and their colour (logits (B, 4, h, w))."""
+            their mirror images on the head; and what a mouth uncovers there (B, 9, h, w), see `Renderer`."""
             own = avatar.motion.pose
             unposed = motion.pose.unapply(seen)
             canonical = offsets.displace(unposed)
             sides = canonical, canonical * canonical.new_tensor([-1, 1, 1])
             shown, mirrored = (avatar.offsets.displace(side) for side in sides)
             inside = uncovered(offsets, avatar.offsets, unposed, shown, (motion.pose.rotation, own.rotation))
+            inside = torch.cat([inside, offsets.across(unposed, motion.pose.rotation)], dim=1)
             return own.apply(shown), own.apply(mirrored), inside
 
         rendering = self.render(volume, trace, avatar.picture, motion.expression + avatar.vector)

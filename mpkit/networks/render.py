@@ -27,6 +27,10 @@ MASK_AT_REST = 3.0  # logit of the mask where nothing is hidden, about
 # Where lips end and teeth begin is learned (stage `mouth`) as a probability, which is a blurred edge. What is shown is
 # the likelier: a probability of one half stays, and all others move away from it, so much.
 SHARPNESS = 4.0
+# Single teeth are too narrow for the mouth's field, and nobody's are where another's are: these are an average row.
+TEETH_ENDS = (0.0, 0.047, 0.083, 0.125, 0.164)  # canonical |x| where one ends: crowns of 8.5, 6.5, 7.5 and 7 mm
+TEETH_GAP = 0.006  # half width of the shadow there
+GAP_SHADOW, CHEEK_SHADOW = 0.25, 0.3  # how dark it is there, and beside the last of them
 NECK = (-0.03, 0.19)  # below the chin, canonical: where what moves with the head ends, and where the shoulders begin
 FADE = 0.3  # within so far of the crop's border shoulders move less and less: there the rest of the picture begins
 
@@ -86,8 +90,9 @@ class Renderer(nn.Module):
         condition: Tensor | None = None,
     ) -> Rendering:
         """With the detail path: `trace` takes points of the driven view (B, h, w, 3) to the source's view, their mirror
-        images on the head too, and says what a mouth uncovers there (`networks.warp.uncovered`, logits
-        (B, 8, h, w)); `picture` (B, 4, S, S) is the premultiplied RGBA source, `condition` (B, latent) = z_d + e_s."""
+        images on the head too, and says what a mouth uncovers there (B, 9, h, w): the logits of
+        `networks.warp.uncovered`, and how far across the mouth it is, canonical x; `picture` (B, 4, S, S) is the
+        premultiplied RGBA source, `condition` (B, latent) = z_d + e_s."""
         h = self.project(project(volume))
         for block in self.blocks:
             h = block(h, condition)
@@ -109,12 +114,13 @@ class Renderer(nn.Module):
         h = self.up[-1](torch.cat([upsample(h, 2), looks], dim=1), condition)
         h = h + self.facing(torch.cat([growth(coarse_flow), growth(mirrored_flow)], dim=1).detach())
         flow = flow + self.flow_last(h)
-        hidden, tooth, colours = upsample(inside, self.shuffle).split([1, 1, 6], dim=1)
+        hidden, tooth, colours, across = upsample(inside, self.shuffle).split([1, 1, 6, 1], dim=1)
         hidden = sharpened(hidden)
         colour, mask, mirror = self._to_pixels(h).split([4, 1, 1], dim=1)
         mask = torch.sigmoid(mask + 1 - hidden)
         colour = torch.lerp(torch.sigmoid(colour), other_side.to(colour.dtype), torch.sigmoid(mirror))
         teeth, dark = inside_colours(colours, picture)
+        teeth = teeth * (1 - teeth_shadow(across))
         mouth_colour, share = torch.lerp(dark, teeth, torch.sigmoid(SHARPNESS * tooth)), hiding(hidden)
         colour = torch.cat([share * mouth_colour + (1 - share) * colour[:, :3], colour[:, 3:]], dim=1)
         warped = sample_picture(picture, flow, size)
@@ -127,7 +133,14 @@ class Renderer(nn.Module):
 
 def stay(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A `trace` for measurements: points (B, h, w, 3) stay where they are, and nothing is hidden."""
-    return points, points, points.new_zeros(len(points), MOUTH_CHANNELS - 1, *points.shape[1:3])
+    return points, points, points.new_zeros(len(points), MOUTH_CHANNELS, *points.shape[1:3])
+
+
+def teeth_shadow(across: Tensor) -> Tensor:
+    """How dark it is between two teeth, and beside the cheeks, at canonical x: the shape of x, in [0, 1]."""
+    across = across.abs()
+    gaps = sum(torch.exp(-(((across - end) / TEETH_GAP) ** 2)) for end in TEETH_ENDS)
+    return GAP_SHADOW * gaps + CHEEK_SHADOW * (across / TEETH_ENDS[-1]).clamp(max=1) ** 2
 
 
 def inside_colours(logits: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:

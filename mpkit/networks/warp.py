@@ -56,6 +56,10 @@ class Offsets(NamedTuple):
             return points.new_zeros(len(points), MOUTH_CHANNELS, *points.shape[1:3])
         return sample(self.mouth, self._place(slide(points, rotation, LIPS_DEPTH), self.mouth_window))
 
+    def across(self, points: Tensor, rotation: Tensor) -> Tensor:
+        """How far across the mouth of the average face such points are seen, canonical x (B, 1, h, w)."""
+        return self._place(slide(points, rotation, LIPS_DEPTH), (0.0, 0.0, 1.0))[..., 0][:, None]
+
     def _place(self, points: Tensor, window: tuple[float, float, float]) -> Tensor:
         x, y, half = window
         points = points[..., :2]

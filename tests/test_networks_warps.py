@@ -285,8 +285,8 @@ def test_fine_fields_add_to_both_warps_and_hide():
     avatar = model.source(picture, motion)
     before = model.drive(avatar, motion).rendering.detail
     face, mouth = torch.zeros(1, 2, 24, 24), torch.zeros(1, 9, 24, 24)
-    face[:, 0], mouth[:, 0], mouth[:, 2] = 0.1, 20.0, 20.0  # hidden, and teeth
-    mouth[:, 3:6] = torch.tensor([-20.0, 0, 20]).view(3, 1, 1)
+    face[:, 0], mouth[:, 0], mouth[:, 2] = 0.1, 20.0, -20.0  # hidden, and no teeth
+    mouth[:, 3:6] = mouth[:, 6:] = torch.tensor([-20.0, 0, 20]).view(3, 1, 1)
     offsets = avatar.offsets._replace(face=face)
     points = torch.tensor([[[[0.0, 0.1, 0.0], [0.95, 0.1, 0.0]]]])
     moved = offsets.displace(points) - avatar.offsets.displace(points)
@@ -304,6 +304,9 @@ def test_fine_fields_add_to_both_warps_and_hide():
     wanted = (light * torch.tensor([0, 1, 2])).clamp(max=1)  # in the light of the source
     assert_close(hidden.colour[0, :3, lips, middle].mean((1, 2)), wanted, atol=1e-3, rtol=0)
     assert_close(hidden.colour[..., :4], before.colour[..., :4], atol=0.05, rtol=0)
+    mouth[:, 2] = 20.0
+    teeth = model.drive(avatar, motion).rendering.detail.colour[0, :3, lips, middle]
+    assert (teeth <= wanted.view(3, 1, 1) + 1e-3).all() and (teeth[1:].amax(1) < 0.9 * wanted[1:, None]).any()
 
 
 def test_what_an_open_mouth_shows_is_not_hidden():

@@ -43,23 +43,9 @@ from mpkit.geometry import Pose
 FORMAT, VERSION = "mpkit-motion", 1
 MAX_FRAMES = 1_000_000
 MAX_BYTES = 256 << 20
-_FIELDS = {
-    "rotation": 9,
-    "translation": 2,
-    "scale": 1,
-    "gaze": 2,
-    "box": 4,
-    "shoulders": 2,
-}  # numbers a frame, besides the actions
-_LIMITS = {
-    "rotation": 1.001,
-    "translation": 100,
-    "scale": 100,
-    "gaze": 10,
-    "box": 1e6,
-    "shoulders": 1,
-    "crop": 1e6,
-}  # of |number|
+# Numbers of a frame besides the actions, and how large a number may be.
+_FIELDS = {"rotation": 9, "translation": 2, "scale": 1, "gaze": 2, "box": 4, "shoulders": 2}
+_LIMITS = {"rotation": 1.001, "translation": 100, "scale": 100, "gaze": 10, "box": 1e6, "shoulders": 100, "crop": 1e6}
 
 
 @dataclass

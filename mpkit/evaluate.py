@@ -13,7 +13,8 @@ Cross       Every portrait by every clip, absolute motion, a head crop of 256 px
             Flicker is the acceleration of the landmarks in a moment, over the driver's: 1 is ideal.
             Portraits settle by the same tracker (`Animator.portrait`), the mesh does not.
 Self        The first frame with a face animates the later moments; PSNR and SSIM inside the matte of the true frame.
-            Here the portrait does not settle: the same face is read alike in all frames.
+            Here the portrait does not settle: the same face is read alike in all frames. Its shoulders move as the
+            clip shows them (mpkit.faces.shoulders), those of the mesh do not.
 Encoder     What E_mtn reads from the drivers' crops beside what the tracker reads: driving by pixels, not numbers.
 Baselines   The landmark mesh of `mpkit.meshwarp`, and for self-reenactment also the still source.
 

@@ -94,6 +94,12 @@ def test_a_clip_that_ends_below_the_chin_and_a_flat_one_tell_nothing(film):
         assert all(watched(picture, face()).shoulders == (0, 0) for picture in pictures)
 
 
+def test_another_person_begins_anew(film):
+    watched = Shoulders()
+    watched(film(), face()), watched(film(4, 0), face())
+    assert watched(film(), face(x=20, y=20)).shoulders == (0, 0)
+
+
 def test_what_is_too_far_is_not_believed(film):
     watched = Shoulders()
     answers = [watched(film(x, -x), face()).shoulders for x in range(0, 40, 2)]

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from mpkit.faces.shoulders import Shoulders
-from mpkit.faces.tracker import Face, Tracker, nearest, select_face
+from mpkit.faces.tracker import Face, Tracker, distance, nearest, select_face
 
 SIDES = 0.25  # weight of the frame before and of the frame after
 Stamp = TypeVar("Stamp")
@@ -61,4 +61,4 @@ def steadied(before: Face | None, face: Face | None, after: Face | None) -> Face
 
 
 def _same_person(face: Face, other: Face) -> bool:
-    return bool(np.linalg.norm(face.centre - other.centre) < face.radius)
+    return distance(face, other) < face.radius

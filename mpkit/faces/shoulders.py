@@ -13,7 +13,7 @@ import numpy as np
 
 from mpkit.faces.canonical import CHIN
 from mpkit.faces.crop import Crop, cut
-from mpkit.faces.tracker import Face
+from mpkit.faces.tracker import Face, distance
 
 # Of a head's shift, and of where its turn takes the base of the neck, shoulders follow so much in x, y and z.
 NECK_BASE = np.float32((0.0, 0.62, 0.25))
@@ -42,6 +42,7 @@ class Shoulders:
     """Watches the shoulders of one person through the frames of a clip."""
 
     def __init__(self):
+        self._face = None  # of the last frame
         self._crop = None  # of all frames
         self._anchor = None  # with what the next frame is compared: shoulders, where they are in the view, and `before`
         self._last = None  # the same of the last frame
@@ -50,8 +51,10 @@ class Shoulders:
 
     def __call__(self, picture: np.ndarray, face: Face) -> Face:
         """The face of a frame (H, W, 3) uint8 with its `shoulders`, the first frame's being where they are told. Where
-        they cannot be seen the last answer holds."""
-        told = self._told(face)
+        they cannot be seen the last answer holds; a face that is elsewhere all at once begins anew."""
+        if self._face and distance(face, self._face) > self._face.radius:
+            self.__init__()
+        self._face, told = face, self._told(face)
         if self._crop is None:
             self._crop, self._first = Crop.of(face, REACH), told
         view = cv2.GaussianBlur(cv2.cvtColor(cut(picture, self._crop, SIDE), cv2.COLOR_RGB2GRAY), None, 1.0)

@@ -137,7 +137,7 @@ def stay(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def teeth_shadow(across: Tensor) -> Tensor:
-    """How dark it is between two teeth, and beside the cheeks, at canonical x: the shape of x, in [0, 1]."""
+    """How dark it is between two teeth, and beside the cheeks, at canonical x; any shape, in [0, 1]."""
     across = across.abs()
     gaps = sum(torch.exp(-(((across - end) / TEETH_GAP) ** 2)) for end in TEETH_ENDS)
     return GAP_SHADOW * gaps + CHEEK_SHADOW * (across / TEETH_ENDS[-1]).clamp(max=1) ** 2

@@ -18,10 +18,10 @@ import cv2
 import gradio as gr
 
 from mpkit import Animator, Options, track
+from mpkit.animation.driver import open_driver
 from mpkit.assets import DEFAULT_WEIGHTS, EXAMPLES
-from mpkit.driver import open_driver
 from mpkit.errors import MediaError, MpkitError
-from mpkit.media import read_image, write_png
+from mpkit.media.images import read_image, write_png
 
 try:  # ZeroGPU lends its GPU to functions that say so
     from spaces import GPU

@@ -7,12 +7,12 @@ Animator.load().animate("painting.jpg", "driver.mp4", "out.mp4")
 import importlib
 
 _HOMES = {
-    "Animator": ("mpkit.animate", "Animator"),
-    "Motion": ("mpkit.motion", "Motion"),
-    "Options": ("mpkit.options", "Options"),
-    "load_model": ("mpkit.training.checkpoint", "load_weights"),
+    "Animator": ("mpkit.animation.animator", "Animator"),
+    "Motion": ("mpkit.animation.motion_file", "MotionTrack"),
+    "Options": ("mpkit.animation.options", "Options"),
+    "load_model": ("mpkit.networks.base", "load_model"),
     "presets": ("mpkit.config", "PRESETS"),
-    "track": ("mpkit.tracking", "track"),
+    "track": ("mpkit.animation.track", "track"),
 }
 __all__ = list(_HOMES)
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from mpkit.cli import main
+from mpkit.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

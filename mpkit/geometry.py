@@ -68,7 +68,7 @@ def _rotate(rotation: Tensor, points: Tensor) -> Tensor:
     return (rotation * points[..., None, :]).sum(-1)
 
 
-def slide(points: Tensor, rotation: Tensor, depth: float | Tensor) -> Tensor:
+def slide_along_rays(points: Tensor, rotation: Tensor, depth: float | Tensor) -> Tensor:
     """Canonical points (B, ..., 3) moved along the rays by which a camera sees them, the head turned by R (B, 3, 3),
     to canonical z = `depth`. A head that turns away moves them no farther than one turned by 72 degrees."""
     ray = rotation[:, 2].view(-1, *[1] * (points.dim() - 2), 3)  # R^T (0, 0, 1)

@@ -9,10 +9,10 @@ import torch
 
 from mpkit.assets import EXAMPLES
 from mpkit.config import preset
-from mpkit.media import read_image
+from mpkit.media.images import read_image
+from mpkit.media.video_writer import VideoWriter
 from mpkit.networks import BaseModel
-from mpkit.training.checkpoint import save_weights
-from mpkit.video_writer import VideoWriter
+from mpkit.weights import save_weights
 
 NTSC = Fraction(30000, 1001)
 

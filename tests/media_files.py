@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mpkit.video import VideoReader
-from mpkit.video_writer import VideoWriter
+from mpkit.media.video_reader import VideoReader
+from mpkit.media.video_writer import VideoWriter
 
 NTSC = Fraction(24000, 1001)
 WIDTH, HEIGHT = 96, 64

@@ -9,16 +9,9 @@ import dataclasses
 import torch
 from torch import nn
 
-from mpkit.config import (
-    preset,
-)
-from mpkit.geometry import (
-    identity_pose,
-    rotation_from_angles,
-)
-from mpkit.networks import (
-    HeadMotion,
-)
+from mpkit.config import preset
+from mpkit.geometry import identity_pose, rotation_from_angles
+from mpkit.networks import HeadMotion
 from mpkit.networks.blocks import ResBlock
 
 NANO = preset("nano")

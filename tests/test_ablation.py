@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from mpkit.config import GAZE, IDENTITY, preset
+from mpkit.evaluation import ablation
+from mpkit.evaluation.ablation import EVERYTHING, MEASURES, STILLS, WITHOUT, ablate, format_ablation, psnr_inside
 from mpkit.networks.gaze import GazeNetwork
 from mpkit.networks.identity import IdentityNetwork
-from mpkit.training import ablation
-from mpkit.training.ablation import EVERYTHING, MEASURES, STILLS, WITHOUT, ablate, format_ablation, psnr_inside
-from mpkit.training.checkpoint import save_weights
+from mpkit.weights import save_weights
 
 
 def test_psnr_counts_the_inside_of_the_matte_alone():
@@ -29,7 +29,7 @@ def test_each_row_leaves_out_what_it_says():
 def test_every_row_is_trained_and_measured(shards, tmp_path, monkeypatch):
     for kind, table, name in ((GazeNetwork, GAZE, "GAZE_WEIGHTS"), (IdentityNetwork, IDENTITY, "IDENTITY_WEIGHTS")):
         save_weights(tmp_path / name, kind(preset("nano", table)))
-        for module in (ablation, __import__("mpkit.losses.objective", fromlist=["x"])):
+        for module in (ablation, __import__("mpkit.training.stages.base", fromlist=["x"])):
             monkeypatch.setattr(module, name, tmp_path / name)
     data = (str(shards),)
     results = ablate(data, data, data, tmp_path / "runs", steps=1, batch_size=2, progress=False)

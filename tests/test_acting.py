@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mpkit.data.acting import LARGEST_TURN, sample_clip
-from mpkit.faces.tracker import ACTIONS
+from mpkit.actions import ACTIONS
 from mpkit.geometry import angles_from_rotation
+from mpkit.synthetic.acting import LARGEST_TURN, sample_clip
 
 
 @pytest.fixture(scope="module")

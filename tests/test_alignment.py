@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from mpkit.actions import ACTIONS
 from mpkit.errors import MpkitError
-from mpkit.faces import ACTIONS, alignment, make_tracker
+from mpkit.faces import face_alignment_tracker as alignment
+from mpkit.faces import make_tracker
 from mpkit.faces.canonical import CANONICAL_FACE
 from mpkit.geometry import rotation_from_angles
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from mpkit import Animator, Motion, Options, track
 from mpkit.assets import DEFAULT_WEIGHTS, EXAMPLES
-from mpkit.data.motion import rotation_matrix
 from mpkit.errors import NoFaceError
-from mpkit.faces.tracker import Face
-from mpkit.media import read_image
-from mpkit.video import VideoReader
+from mpkit.faces.face import Face
+from mpkit.media.images import read_image
+from mpkit.media.video_reader import VideoReader
+from mpkit.synthetic.poses import rotation_matrix
 
 ALONE = {"paste_back": False, "size": 96}  # the square crop, small
 
@@ -80,8 +80,8 @@ def test_a_driver_that_holds_still_holds_the_portrait_still(animator, portrait, 
 
 def test_relative_motion_starts_from_the_portraits_own(animator, portrait):
     """A reference frame as driver changes nothing; absolute takes the driver's pose instead."""
-    from mpkit.driver import open_driver
-    from mpkit.transfer import Transfer, with_reference
+    from mpkit.animation.driver import open_driver
+    from mpkit.animation.transfer import Transfer, with_reference
 
     own = animator.portrait(read_image(portrait)).motion
     with open_driver(EXAMPLES / "mona_lisa.jpg") as driver:
@@ -98,7 +98,7 @@ def test_relative_motion_starts_from_the_portraits_own(animator, portrait):
 def looks(monkeypatch, *seen):
     """What the tracker will see of portraits that are told to look straight ahead: (yaw, gaze to the right) or None."""
     faces = iter([None if look is None else a_face(*look) for look in seen])
-    monkeypatch.setattr("mpkit.animate.central_face", lambda tracker, picture: next(faces))
+    monkeypatch.setattr("mpkit.animation.animator.central_face", lambda tracker, picture: next(faces))
 
 
 def a_face(yaw, look):

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from mpkit import Motion
 from mpkit.assets import EXAMPLES
-from mpkit.cli import COMMANDS, main
+from mpkit.cli.main import COMMANDS, main
 from mpkit.config import preset
 
 SMALL = ["--no-paste-back", "--size", "64"]
@@ -214,7 +214,7 @@ def test_help_lists_every_command_and_option(capsys):
 def test_help_is_quick_because_it_loads_nothing_heavy(arguments):
     code = f"""
 import sys
-from mpkit.cli import main
+from mpkit.cli.main import main
 try: main({arguments})
 except SystemExit: pass
 assert not {{"torch", "cv2", "mediapipe", "numpy"}} & set(sys.modules)
@@ -255,7 +255,7 @@ def test_what_a_driver_does_not_show_is_one_note(files, tmp_path, capsys):
 
 
 def test_an_interruption_leaves_nothing(files, tmp_path, capsys, monkeypatch):
-    from mpkit.animate import Animator
+    from mpkit.animation.animator import Animator
 
     frame = Animator.frame
 

@@ -44,7 +44,7 @@ def client(app, tmp_path_factory):
 @pytest.fixture(scope="module")
 def still(app, tmp_path_factory):
     """A small portrait."""
-    from mpkit.media import write_png
+    from mpkit.media.images import write_png
 
     path = tmp_path_factory.mktemp("still") / "still.png"
     write_png(path, sway(1)[0])
@@ -109,7 +109,7 @@ def test_requests_leave_no_temporary_files(app, still, tmp_path, monkeypatch):
 
 
 def test_large_portraits_are_shrunk_and_long_drivers_cut(app, tmp_path):
-    from mpkit.media import read_image, write_png
+    from mpkit.media.images import read_image, write_png
 
     write_png(tmp_path / "large.png", np.zeros((40, 2000, 3), np.uint8))
     assert read_image(app.fitting(str(tmp_path / "large.png"), tmp_path)).shape == (32, app.MAX_SIDE, 3)

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from mpkit import metrics
-from mpkit.bench import STAGES, bench, format_bench
 from mpkit.config import preset
 from mpkit.errors import MediaError, NoFaceError
-from mpkit.evaluate import compare, evaluate, format_table
-from mpkit.evaluation_set import choose_moments, inside_picture, read_set
+from mpkit.evaluation import metrics
+from mpkit.evaluation.bench import STAGES, bench, format_bench
+from mpkit.evaluation.evaluate import compare, evaluate, format_table
+from mpkit.evaluation.evaluation_set import choose_moments, inside_picture, read_set
+from mpkit.evaluation.mesh_warp import BOUNDARY, MeshWarp, canonical_landmarks, draw
+from mpkit.evaluation.metrics import SIGNALS
 from mpkit.faces import Crop, cut, make_tracker, pose_in, select_face
 from mpkit.geometry import Pose, identity_pose, rotation_from_angles
-from mpkit.media import read_image, write_png
-from mpkit.meshwarp import BOUNDARY, MeshWarp, canonical_landmarks, draw
-from mpkit.metrics import SIGNALS
+from mpkit.media.images import read_image, write_png
+from mpkit.media.video_writer import VideoWriter
 from mpkit.networks.base import BaseModel
-from mpkit.training.checkpoint import save_weights
-from mpkit.video_writer import VideoWriter
+from mpkit.weights import save_weights
 
 SHARED = Path(__file__).parents[2] / "shared"
 HOPPER = Path(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from mpkit.actions import ACTIONS
 from mpkit.assets import EXAMPLES
 from mpkit.errors import MpkitError, NoFaceError
-from mpkit.faces import ACTIONS, Crop, Face, MediaPipeTracker, cut, make_tracker, paste, pose_in, select_face
+from mpkit.faces import Crop, Face, cut, make_tracker, paste, pose_in, select_face
 from mpkit.faces.canonical import CANONICAL_FACE, FACE_TRIANGLES, STABLE_WEIGHTS, fit_pose
+from mpkit.faces.face import central_face
 from mpkit.faces.matte import Matte, fill_background, guided_filter
-from mpkit.faces.tracker import central_face
+from mpkit.faces.mediapipe_tracker import MediaPipeTracker
 from mpkit.geometry import rotation_from_angles
-from mpkit.video import VideoReader
+from mpkit.media.video_reader import VideoReader
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the shared pictures")

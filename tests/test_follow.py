@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mpkit.faces.follow import follow, steadied
-from mpkit.faces.tracker import Face
+from mpkit.faces.face import Face
+from mpkit.faces.follow import follow, smoothed
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 
@@ -62,6 +62,6 @@ def test_it_stays_with_the_face_it_began_with():
 
 
 def test_rotations_are_averaged_as_rotations():
-    mean = steadied(face(yaw=-20), face(yaw=0), face(yaw=20))
+    mean = smoothed(face(yaw=-20), face(yaw=0), face(yaw=20))
     assert mean.angles[0] == pytest.approx(0, abs=1e-4) and np.linalg.det(mean.rotation) == pytest.approx(1, abs=1e-5)
-    assert steadied(face(), None, face()) is None
+    assert smoothed(face(), None, face()) is None

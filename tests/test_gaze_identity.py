@@ -10,14 +10,17 @@ from torch.testing import assert_close
 from mpkit.config import GAZE, IDENTITY, preset
 from mpkit.data.augment import flip_numbers
 from mpkit.errors import WeightsError
+from mpkit.faces.canonical import keypoints
 from mpkit.geometry import cell_centres
 from mpkit.losses.gaze import BLINKS, EYE_TURN, GazeLoss, angle_between, gaze_terms
 from mpkit.losses.identity import IdentityLoss, contrast
-from mpkit.losses.objective import STAGES, BaseObjective, BaseWeights
-from mpkit.networks.base import BaseModel
+from mpkit.networks.base import BaseModel, load_model
 from mpkit.networks.gaze import EYE_CENTRES, Gaze, GazeNetwork, eye_crops
 from mpkit.networks.identity import IdentityNetwork
-from mpkit.training.checkpoint import load_network, load_weights, save_weights
+from mpkit.training.stages.base import BaseObjective
+from mpkit.training.stages.objective import BaseWeights
+from mpkit.training.stages.registry import STAGES
+from mpkit.weights import load_network, save_weights
 
 
 def coordinates(size=64, batch=1):
@@ -97,7 +100,7 @@ def test_gaze_is_learned_from_where_a_dot_is():
             distance = (grid[0, :2] - place[:, :, None, None]).norm(dim=1, keepdim=True)
             picture = picture * (distance / 0.05).clamp(max=1)
         numbers = torch.cat([torch.zeros(16, 52), gaze], 1)
-        loss, terms, _ = gaze_terms(network(picture, some_pose(16)), numbers)
+        loss, terms, _ = gaze_terms(network(picture, some_pose(16), keypoints(some_pose(16))), numbers)
         optimizer.zero_grad(), loss.backward(), optimizer.step()
     assert terms["degrees"] < 8  # 23 for one that always looks ahead
 
@@ -124,7 +127,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     save_weights(tmp_path / "gaze.safetensors", GazeNetwork(preset("nano", GAZE)))
     assert load_network(tmp_path / "gaze.safetensors", GazeNetwork).config == preset("nano", GAZE)
     with pytest.raises(WeightsError, match="holds weights of a GazeNetwork, not of a BaseModel"):
-        load_weights(tmp_path / "gaze.safetensors")
+        load_model(tmp_path / "gaze.safetensors")
 
 
 def test_gaze_and_identity_are_terms_of_the_base_stage(tmp_path, monkeypatch):
@@ -132,7 +135,7 @@ def test_gaze_and_identity_are_terms_of_the_base_stage(tmp_path, monkeypatch):
 
     for kind, table, name in ((GazeNetwork, GAZE, "GAZE_WEIGHTS"), (IdentityNetwork, IDENTITY, "IDENTITY_WEIGHTS")):
         save_weights(tmp_path / name, kind(preset("nano", table)))
-        monkeypatch.setattr(f"mpkit.losses.objective.{name}", tmp_path / name)
+        monkeypatch.setattr(f"mpkit.training.stages.base.{name}", tmp_path / name)
     objective = BaseObjective(BaseWeights(perceptual=0, gaze=1.0, identity=1.0), "nano")
     model = BaseModel(preset("nano"))
     loss, terms, _ = objective(model, some_pairs())

@@ -18,7 +18,7 @@ from mpkit.geometry import (
     rigid_grid,
     rotation_from_angles,
     sample,
-    slide,
+    slide_along_rays,
 )
 
 NOSE = tensor([[0.0, 0.0, -1.0]])  # a frontal head looks at the camera, along -z
@@ -223,6 +223,6 @@ def test_sliding_points_keeps_where_they_are_seen():
     pose = random_pose()
     pose = pose._replace(rotation=rotation_from_angles(*(20 * torch.rand(3, len(pose.scale)))))
     points = torch.randn(len(pose.scale), 5, 3)
-    moved = slide(points, pose.rotation, -0.5)
+    moved = slide_along_rays(points, pose.rotation, -0.5)
     assert_close(moved[..., 2], torch.full_like(moved[..., 2], -0.5), atol=1e-5, rtol=0)
     assert_close(pose.apply(moved)[..., :2], pose.apply(points)[..., :2], atol=1e-5, rtol=0)

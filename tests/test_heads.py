@@ -2,19 +2,19 @@ import numpy as np
 import pytest
 import torch
 
-from mpkit.data.anatomy import express, in_mouth, landmarks_on, load_template, move, sample_identity
-from mpkit.data.heads import NEAREST_CAMERA, in_perspective, render_identity
-from mpkit.data.look import carved, sample_look
-from mpkit.data.motion import Motion, gaze_of, rotation_matrix, sample_actions, sample_motion
-from mpkit.data.painting import KINDS, finish, sample_style
+from mpkit.actions import ACTIONS
 from mpkit.data.pairs import mouth_inside, true_flow
-from mpkit.data.raster import interpolate, rasterize, vertex_normals
 from mpkit.data.shards import HeadShards, write_shards
-from mpkit.data.wear import PARTS
 from mpkit.errors import MediaError
 from mpkit.faces.canonical import CANONICAL_FACE, STABLE_WEIGHTS, fit_pose
 from mpkit.faces.shoulders import FOLLOW_SHIFT, FOLLOW_TURN, NECK_BASE
-from mpkit.faces.tracker import ACTIONS
+from mpkit.synthetic.anatomy import express, in_mouth, landmarks_on, load_template, move, sample_identity
+from mpkit.synthetic.heads import NEAREST_CAMERA, in_perspective, render_identity
+from mpkit.synthetic.look import carved, sample_look
+from mpkit.synthetic.painting import KINDS, finish, sample_style
+from mpkit.synthetic.poses import SyntheticMotion, gaze_of, rotation_matrix, sample_actions, sample_motion
+from mpkit.synthetic.raster import interpolate, rasterize, vertex_normals
+from mpkit.synthetic.wear import PARTS
 
 SIZE, FRAMES = 64, 3
 
@@ -52,7 +52,7 @@ def test_normals_face_the_camera_in_front():
 def frontal_frame(identity, shift=(0.0, 0.0, 0.0), **actions):
     """What `PairSet` reads of a frame, on a grid of 96 x 96."""
     upright = np.eye(3, dtype=np.float32)
-    vertices = move(identity, Motion(upright, np.float32(shift), 1.0, upright, action(**actions)))
+    vertices = move(identity, SyntheticMotion(upright, np.float32(shift), 1.0, upright, action(**actions)))
     faces = load_template().faces
     triangle, barycentric, _ = rasterize(vertices, faces, 96)
     return {"faces": faces, "vertices": vertices, "triangle": triangle, "barycentric": barycentric}
@@ -116,7 +116,7 @@ def test_shoulders_follow_a_head_not_all_the_way(identity):
     turned = rotation_matrix(20.0, 0.0, 10.0)
 
     def moved(rotation, shift):
-        motion = Motion(rotation, np.float32([*shift, 0]), 1.0, upright, np.zeros(52, np.float32))
+        motion = SyntheticMotion(rotation, np.float32([*shift, 0]), 1.0, upright, np.zeros(52, np.float32))
         return (move(identity, motion) - identity.neutral)[shoulders]
 
     assert np.allclose(moved(upright, (0.2, -0.1)), FOLLOW_SHIFT * (0.2, -0.1, 0), atol=1e-6)

@@ -6,12 +6,12 @@ import pytest
 
 from mpkit.assets import EXAMPLES
 from mpkit.data.lifted import HIDDEN_BEHIND, fill, lift, lift_person, mesh, render
-from mpkit.data.motion import rotation_matrix
-from mpkit.data.wear import PARTS
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.matte import Matte
-from mpkit.faces.tracker import make_tracker
-from mpkit.media import read_image
+from mpkit.faces.trackers import make_tracker
+from mpkit.media.images import read_image
+from mpkit.synthetic.poses import rotation_matrix
+from mpkit.synthetic.wear import PARTS
 
 PICTURE, SIZE = EXAMPLES / "eileen_collins.jpg", 128
 

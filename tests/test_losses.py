@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from mpkit.batch import Frames, Labels, Pairs
 from mpkit.config import preset
-from mpkit.data.pairs import Frames, Labels, Pairs, attention_map
 from mpkit.errors import MpkitError
-from mpkit.faces.features import AVERAGE
 from mpkit.geometry import identity_flow, identity_grid, identity_pose, rotation_from_angles
 from mpkit.losses.adversarial import discriminator_loss, generator_loss, matching_loss
+from mpkit.losses.attention import DISOCCLUDED, attention_map, mask_weight
 from mpkit.losses.cycle import cycle_loss
 from mpkit.losses.expression import latent_loss, pose_loss
 from mpkit.losses.geometric import (
@@ -24,11 +24,14 @@ from mpkit.losses.geometric import (
     smoothness_loss,
     source_warp_loss,
 )
-from mpkit.losses.objective import HOLE, BaseObjective, BaseWeights, MouthObjective, mask_weight, neighbours
 from mpkit.losses.perceptual import PerceptualLoss
 from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import BaseModel
 from mpkit.networks.discriminator import Judgement
+from mpkit.networks.face_field import AVERAGE_ANCHORS
+from mpkit.training.stages.base import BaseObjective
+from mpkit.training.stages.mouth import MouthObjective
+from mpkit.training.stages.objective import BaseWeights, neighbours
 
 
 def labels_at(points: torch.Tensor) -> Labels:
@@ -44,13 +47,12 @@ def some_pairs(count: int = 2, drivers: int = 2, size: int = 64) -> Pairs:
         points = torch.cat([flat, torch.zeros_like(flat[..., :1])], dim=-1)
         rgba = torch.nn.functional.interpolate(torch.rand(n, 4, 4, 4), size=(size, size), mode="bilinear")
         believed = torch.ones(n, 1, *rgba.shape[2:], dtype=torch.bool)
-        features = torch.tensor([[*place, -0.4] for place in AVERAGE]).expand(n, -1, -1)
-        return Frames(rgba, identity_pose(n), torch.rand(n, 54), labels_at(points), believed, features), flat
+        anchors = torch.tensor([[*place, -0.4] for place in AVERAGE_ANCHORS]).expand(n, -1, -1)
+        return Frames(rgba, identity_pose(n), torch.rand(n, 54), labels_at(points), believed, anchors), flat
 
     (source, _), (driver, flat) = frames(count), frames(count * drivers)
-    attention = attention_map(driver.pose, size)
     seen = torch.cat([source.picture, driver.picture])[:, :3]
-    return Pairs(source, driver, flat, torch.ones(flat.shape[:-1], dtype=torch.bool), attention, seen)
+    return Pairs(source, driver, flat, torch.ones(flat.shape[:-1], dtype=torch.bool), seen)
 
 
 def test_multiscale_l1_is_zero_on_itself_and_counts_offsets():
@@ -149,31 +151,32 @@ def test_where_pictures_differ_colours_go_for_a_quantile(quantile):
 
 def test_what_is_hidden_must_be_painted_near_eyes_and_mouth_alone():
     pairs = some_pairs()
-    attention, shown = torch.ones_like(pairs.attention), torch.ones_like(pairs.flow_valid)
+    attention, shown = torch.ones(len(pairs.flow), 1, 64, 64), torch.ones_like(pairs.flow_valid)
     attention[..., attention.shape[-1] // 2 :] = 10  # the right half
     shown[:, ::2] = False
     labelled = pairs.driver.labels._replace(valid=torch.ones_like(pairs.driver.labels.valid))
     driver = pairs.driver._replace(labels=labelled)
-    weight = mask_weight(pairs._replace(driver=driver, attention=attention, flow_valid=shown))
+    weight = mask_weight(pairs._replace(driver=driver, flow_valid=shown), attention)
     middle = weight.shape[-1] // 2
-    assert (weight[:, ::2, :middle] == 0).all() and (weight[:, ::2, middle:] == 10 * HOLE).all()
+    assert (weight[:, ::2, :middle] == 0).all() and (weight[:, ::2, middle:] == 10 * DISOCCLUDED).all()
     assert (weight[:, 1::2, :middle] == 1).all() and (weight[:, 1::2, middle:] == 10).all()
 
 
-def test_what_a_mouth_uncovers_is_learned_without_rendering():
+def test_what_a_mouth_uncovers_is_learned_without_rendering(monkeypatch):
     """The stage `mouth` teaches teeth and the colours of both kinds where the source hides them, near eyes and mouth,
     and nothing but `MouthField`."""
     torch.manual_seed(0)
     pairs = some_pairs()
     hidden = pairs.flow_valid.clone()
     hidden[:, 18:24, 14:18] = False  # the mouth
-    near, far = torch.full_like(pairs.attention, 10), torch.ones_like(pairs.attention)
+    near, far = torch.full((4, 1, 64, 64), 10.0), torch.ones(4, 1, 64, 64)
     labels = pairs.driver.labels
     for teeth in (False, True):
         frames = pairs.driver._replace(labels=labels._replace(teeth=torch.full_like(labels.teeth, teeth)))
         for shown, attention, learns in ((pairs.flow_valid, near, False), (hidden, far, False), (hidden, near, True)):
             model = BaseModel(preset("nano"))
-            changed = pairs._replace(driver=frames, flow_valid=shown, attention=attention)
+            changed = pairs._replace(driver=frames, flow_valid=shown)
+            monkeypatch.setattr("mpkit.training.stages.mouth.attention_map", lambda *_, value=attention: value)
             _, terms, _ = MouthObjective(BaseWeights())(model, changed)
             sum(terms[name] for name in ("teeth", "teeth_colour", "dark_colour")).backward()
             closed, opened, tooth, *colours = (model.mouth.out.weight.grad.abs().sum((1, 2, 3)) > 0).tolist()

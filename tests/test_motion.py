@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from mpkit.actions import ACTIONS
+from mpkit.animation.motion_file import MotionTrack, is_motion_file
 from mpkit.errors import MediaError, NoFaceError
-from mpkit.faces import ACTIONS, Crop, Face
+from mpkit.faces import Crop, Face
 from mpkit.geometry import rotation_from_angles
-from mpkit.motion import Motion, is_motion_file
 
 
 def make_face(seed: int) -> Face:
@@ -27,10 +28,10 @@ def make_face(seed: int) -> Face:
     )
 
 
-def make_motion(faces=None) -> Motion:
+def make_motion(faces=None) -> MotionTrack:
     faces = faces or [make_face(seed) for seed in range(5)]
     times = [index * 1001 / 30000 for index in range(len(faces))]
-    return Motion.from_faces(faces, times, "30000/1001", (320, 240), 'a "clip".mp4')
+    return MotionTrack.from_faces(faces, times, "30000/1001", (320, 240), 'a "clip".mp4')
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def write(tmp_path, content) -> str:
 def test_what_is_saved_comes_back(tmp_path):
     motion = make_motion()
     motion.save(tmp_path / "motion.json")
-    loaded = Motion.load(tmp_path / "motion.json")
+    loaded = MotionTrack.load(tmp_path / "motion.json")
     assert (loaded.rate, loaded.width, loaded.height, loaded.source) == ("30000/1001", 320, 240, 'a "clip".mp4')
     assert (loaded.crop.x, loaded.crop.radius) == pytest.approx((motion.crop.x, motion.crop.radius), abs=1e-5)
     for name in ("times", "found", "rotation", "translation", "scale", "actions", "gaze", "box", "shoulders"):
@@ -61,7 +62,7 @@ def test_what_is_saved_comes_back(tmp_path):
 
 def test_one_frame_per_line_and_saving_again_changes_nothing(tmp_path):
     make_motion().save(tmp_path / "a.json")
-    Motion.load(tmp_path / "a.json").save(tmp_path / "b.json")
+    MotionTrack.load(tmp_path / "a.json").save(tmp_path / "b.json")
     first, second = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
     np.testing.assert_allclose(first["frames"][3]["rotation"], second["frames"][3]["rotation"], atol=2e-5)
     assert [line.count("time") for line in (tmp_path / "a.json").read_text().splitlines()] == [0, 1, 1, 1, 1, 1, 0]
@@ -96,14 +97,14 @@ def test_no_face_at_all():
 def test_files_from_before_shoulders_were_watched_have_none(tmp_path, content):
     for frame in content["frames"]:
         del frame["shoulders"]
-    assert not Motion.load(write(tmp_path, content)).shoulders.any()
+    assert not MotionTrack.load(write(tmp_path, content)).shoulders.any()
 
 
 def test_actions_are_matched_by_name(tmp_path, content):
     content["actions"] = ["jawOpen", "eyeBlinkLeft"]
     for frame in content["frames"]:
         frame["actions"] = [0.25, 1]
-    actions = Motion.load(write(tmp_path, content)).actions
+    actions = MotionTrack.load(write(tmp_path, content)).actions
     assert actions[:, ACTIONS.index("jawOpen")].tolist() == [0.25] * 5
     assert actions[:, ACTIONS.index("eyeBlinkLeft")].tolist() == [1.0] * 5 and actions.sum() == 6.25
 
@@ -136,7 +137,7 @@ FRAME_FAULTS = {
 def test_faults_in_the_header(tmp_path, content, name, value):
     content[name] = value
     with pytest.raises(MediaError) as error:
-        Motion.load(write(tmp_path, content))
+        MotionTrack.load(write(tmp_path, content))
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
 
 
@@ -144,7 +145,7 @@ def test_faults_in_the_header(tmp_path, content, name, value):
 def test_faults_in_a_frame(tmp_path, content, name, value):
     content["frames"][2][name] = value
     with pytest.raises(MediaError) as error:
-        Motion.load(write(tmp_path, content))
+        MotionTrack.load(write(tmp_path, content))
     assert "\n" not in str(error.value)
 
 
@@ -152,7 +153,7 @@ def test_faults_in_a_frame(tmp_path, content, name, value):
 def test_numbers_that_are_none(tmp_path, content, constant):
     content["frames"][1]["scale"] = "SCALE"
     with pytest.raises(MediaError):
-        Motion.load(write(tmp_path, json.dumps(content).replace('"SCALE"', constant)))
+        MotionTrack.load(write(tmp_path, json.dumps(content).replace('"SCALE"', constant)))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\xff\xfe binary", b"[1, 2", b"[]", b"3", b"[" * 100_000, b"1" * 10_000])
@@ -160,13 +161,13 @@ def test_files_that_are_something_else(tmp_path, data):
     path = tmp_path / "other.json"
     path.write_bytes(data)
     with pytest.raises(MediaError, match="other.json"):
-        Motion.load(path)
+        MotionTrack.load(path)
 
 
 def test_paths_that_cannot_be_read_or_written(tmp_path):
     for path in (tmp_path / "missing.json", tmp_path, tmp_path / "missing.json" / "below"):
         with pytest.raises(MediaError):
-            Motion.load(path)
+            MotionTrack.load(path)
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "no" / "folder.json", tmp_path / "file" / "below.json"):
         with pytest.raises(MediaError, match="cannot write"):
@@ -174,9 +175,9 @@ def test_paths_that_cannot_be_read_or_written(tmp_path):
 
 
 def test_too_many_frames(tmp_path, content, monkeypatch):
-    monkeypatch.setattr("mpkit.motion.MAX_FRAMES", 4)
+    monkeypatch.setattr("mpkit.animation.motion_file.MAX_FRAMES", 4)
     with pytest.raises(MediaError, match="5 frames"):
-        Motion.load(write(tmp_path, content))
+        MotionTrack.load(write(tmp_path, content))
 
 
 def test_motion_files_are_known_by_name_or_content(tmp_path):

@@ -28,11 +28,11 @@ from mpkit.config import (
     preset,
 )
 from mpkit.errors import WeightsError
+from mpkit.evaluation.network_report import format_report, network_report
 from mpkit.geometry import identity_pose, rotation_from_angles
 from mpkit.networks import BaseModel, render_at
-from mpkit.networks.render import TEETH_ENDS, teeth_shadow
-from mpkit.networks.warp import Offsets
-from mpkit.report import format_report, network_report
+from mpkit.networks.face_field import Offsets
+from mpkit.networks.mouth import TEETH_ENDS, teeth_shadow
 
 # --- the detail path -------------------------------------------------------------------------------------------------
 
@@ -201,8 +201,8 @@ def test_teeth_are_found_along_the_ray_that_shows_them():
     """However deep in the mouth a point lies, its ray shows the same tooth; from ahead it is that of its x."""
     points = torch.rand(1, 4, 4, 3) * 0.2 - 0.1
     offsets, upright = Offsets(torch.zeros(1, 3, 2, 2, 2)), torch.eye(3)[None]
-    assert_close(offsets.across(points, upright)[0, 0], points[0, ..., 0])
+    assert_close(offsets.mouth_x(points, upright)[0, 0], points[0, ..., 0])
     turned = rotation_from_angles(*torch.tensor([[25.0], [10.0], [5.0]]))
     deeper = points + 0.1 * turned[:, 2].view(1, 1, 1, 3)
-    assert_close(offsets.across(points, turned), offsets.across(deeper, turned))
-    assert not torch.allclose(offsets.across(points, turned), offsets.across(points, upright), atol=1e-2)
+    assert_close(offsets.mouth_x(points, turned), offsets.mouth_x(deeper, turned))
+    assert not torch.allclose(offsets.mouth_x(points, turned), offsets.mouth_x(points, upright), atol=1e-2)

@@ -16,19 +16,8 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.testing import assert_close
 
-from mpkit.config import (
-    DISCRIMINATORS,
-    ENHANCERS,
-    PRESETS,
-    STUDENTS,
-    EnhancerConfig,
-    preset,
-)
-from mpkit.networks import (
-    Discriminator,
-    Enhancer,
-    Student,
-)
+from mpkit.config import DISCRIMINATORS, ENHANCERS, PRESETS, STUDENTS, EnhancerConfig, preset
+from mpkit.networks import Discriminator, Enhancer, Student
 
 # --- enhancer, student, discriminator --------------------------------------------------------------------------------
 

@@ -14,14 +14,8 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.testing import assert_close
 
-from mpkit.config import (
-    ENHANCERS,
-    preset,
-)
-from mpkit.networks import (
-    BaseModel,
-    Enhancer,
-)
+from mpkit.config import ENHANCERS, preset
+from mpkit.networks import BaseModel, Enhancer
 from mpkit.networks.blocks import AdaptiveGroupNorm, Conv3d, standardize_weights
 
 # --- the paper's shapes and layers -----------------------------------------------------------------------------------
@@ -32,7 +26,7 @@ def test_paper_shapes(paper_model):
     avatar = paper_model.source(source, paper_model.motion(source[:, :3]))
     driven = paper_model.drive(avatar, paper_model.motion(driver[:, :3]))
     assert avatar.appearance.shape == avatar.canonical.shape == driven.volume.shape == (1, 96, 16, 64, 64)
-    assert avatar.warp.shape == driven.warp.shape == (1, 16, 64, 64, 3)
+    assert avatar.warp.grid.shape == driven.warp.grid.shape == (1, 16, 64, 64, 3)
     assert avatar.vector.shape == avatar.motion.expression.shape == (1, 512)
     assert driven.rendering.image.shape == (1, 3, 512, 512)
     assert driven.rendering.alpha is None and driven.rendering.detail is None

@@ -19,7 +19,7 @@ from support import (
 from torch import nn
 from torch.testing import assert_close
 
-from mpkit.faces.tracker import ACTIONS, READING
+from mpkit.actions import ACTIONS, READING
 from mpkit.geometry import (
     Pose,
     identity_flow,
@@ -41,9 +41,10 @@ from mpkit.networks import (
     warp_to_driver,
 )
 from mpkit.networks.blocks import AdaptiveGroupNorm
+from mpkit.networks.detail import area_ratio, sharpen_disocclusion
+from mpkit.networks.face_field import Offsets
 from mpkit.networks.motion import pose_from_numbers
-from mpkit.networks.render import FACE, growth, inside_colours, sharpened
-from mpkit.networks.warp import Offsets, uncovered
+from mpkit.networks.mouth import FACE_WINDOW, interior_colours, mouth_disocclusion
 
 # --- warps -----------------------------------------------------------------------------------------------------------
 
@@ -52,15 +53,15 @@ def test_no_motion_gives_the_identity_grid_once():
     """Not twice: an identity grid added to an absolute grid sends the whole volume into a corner."""
     delta = torch.zeros(2, 3, 8, 16, 16)
     identity = identity_grid(8, 16, 16).expand(2, -1, -1, -1, -1)
-    assert_close(warp_from_source(delta, identity_pose(2)), identity)
-    assert_close(warp_to_driver(delta, identity_pose(2)), identity)
+    assert_close(warp_from_source(delta, identity_pose(2)).grid, identity)
+    assert_close(warp_to_driver(delta, identity_pose(2)).grid, identity)
 
 
 def test_no_expression_gives_the_rigid_grid():
     pose = Pose(some_pose(yaw=20, pitch=-10).rotation, torch.tensor([[0.1, -0.2, 0.0]]), torch.tensor([1.2]))
     delta = torch.zeros(1, 3, 8, 16, 16)
-    assert_close(warp_from_source(delta, pose), rigid_grid(pose, 8, 16, 16))
-    assert_close(warp_to_driver(delta, pose), inverse_rigid_grid(pose, 8, 16, 16))
+    assert_close(warp_from_source(delta, pose).grid, rigid_grid(pose, 8, 16, 16))
+    assert_close(warp_to_driver(delta, pose).grid, inverse_rigid_grid(pose, 8, 16, 16))
 
 
 def inward_offset(side=12):
@@ -76,7 +77,7 @@ def test_driver_warp_is_expression_then_pose():
     coordinates = identity_grid(12, 12, 12).movedim(-1, 1)
     expressed = sample(coordinates, identity_grid(12, 12, 12) + delta.movedim(1, -1))
     two_steps = sample(expressed, inverse_rigid_grid(pose, 12, 12, 12))
-    warp = warp_to_driver(delta, pose)
+    warp = warp_to_driver(delta, pose).grid
     assert_close(sample(coordinates, warp), two_steps, atol=1e-5, rtol=0)
     summed = inverse_rigid_grid(pose, 12, 12, 12) + delta.movedim(1, -1)
     assert (warp - summed).abs().max() > 0.05
@@ -89,7 +90,7 @@ def test_source_warp_is_pose_then_expression():
     coordinates = identity_grid(12, 12, 12).movedim(-1, 1)
     unposed = sample(coordinates, rigid_grid(pose, 12, 12, 12))
     two_steps = sample(unposed, identity_grid(12, 12, 12) + delta.movedim(1, -1))
-    warp = warp_from_source(delta, pose)
+    warp = warp_from_source(delta, pose).grid
     assert_close(sample(coordinates, warp), two_steps, atol=1e-5, rtol=0)
     summed = rigid_grid(pose, 12, 12, 12) + delta.movedim(1, -1)
     assert (warp - summed).abs().max() > 0.05
@@ -153,7 +154,7 @@ def test_canonical_volume_is_the_warped_one():
     picture, motion = some_picture(), some_motion()
     avatar = model.source(picture, motion)
     model.source(picture, motion._replace(pose=some_pose(yaw=30)))
-    assert_close(seen[0], sample(avatar.appearance, avatar.warp))
+    assert_close(seen[0], sample(avatar.appearance, avatar.warp.grid))
     assert not torch.allclose(seen[0], seen[1], atol=1e-2)
 
 
@@ -178,8 +179,8 @@ def test_driver_warp_reads_the_sources_e(config):
     model = stirred(BaseModel(config)).eval()
     avatar = model.source(some_picture(config), some_motion(config))
     motion = some_motion(config)
-    warp = model.drive(avatar, motion).warp
-    other = model.drive(avatar._replace(vector=avatar.vector + 1), motion).warp
+    warp = model.drive(avatar, motion).warp.grid
+    other = model.drive(avatar._replace(vector=avatar.vector + 1), motion).warp.grid
     assert (warp - other).abs().max() > 1e-3
 
 
@@ -300,7 +301,7 @@ def test_fine_fields_add_to_both_warps_and_hide():
     hidden = model.drive(avatar, motion).rendering.detail
     assert before.mask[..., lips, middle].min() > 0.3 and hidden.mask[..., lips, middle].max() < 1e-4
     assert_close(hidden.mask[..., :4], before.mask[..., :4], atol=0.05, rtol=0)
-    light = window(picture[:, :3], FACE, 16).mean((0, 2, 3))
+    light = window(picture[:, :3], FACE_WINDOW, 16).mean((0, 2, 3))
     wanted = (light * torch.tensor([0, 1, 2])).clamp(max=1)  # in the light of the source
     assert_close(hidden.colour[0, :3, lips, middle].mean((1, 2)), wanted, atol=1e-3, rtol=0)
     assert_close(hidden.colour[..., :4], before.colour[..., :4], atol=0.05, rtol=0)
@@ -318,36 +319,36 @@ def test_what_an_open_mouth_shows_is_not_hidden():
     of_source[:, :, :, :4] = -20.0  # closed on the left half
     of_source[:, 0, :, 4:] = 20.0
     driver, source = (Offsets(torch.zeros(1, 3, 2, 2, 2), mouth=mouth) for mouth in (of_driver, of_source))
-    seen = uncovered(driver, source, points, points - torch.tensor([0.15, 0, 0]), (still, still))
+    seen = mouth_disocclusion(driver, source, points, points - torch.tensor([0.15, 0, 0]), (still, still))
     assert_close(seen[0, :, 0], torch.tensor([[5.0, -2.0], *7 * [[0.5, 0.5]]]))
     deep = points[:, :, :1] + torch.tensor([-0.15, 0, 0.6])  # seen through the right half when the head is turned
-    assert uncovered(driver, source, deep, deep, (still, still))[0, 0] == 5
-    assert uncovered(driver, source, deep, deep, (still, turned))[0, 0].item() == pytest.approx(-2, abs=1e-3)
+    assert mouth_disocclusion(driver, source, deep, deep, (still, still))[0, 0] == 5
+    assert mouth_disocclusion(driver, source, deep, deep, (still, turned))[0, 0].item() == pytest.approx(-2, abs=1e-3)
 
 
 def test_insides_of_mouths_lie_in_the_light_of_the_source():
     picture = torch.full((1, 4, 32, 32), 0.4)
     ratio = torch.tensor([[1.2, 1.0, 0.8, 0.3, 0.2, 0.1]]).T.view(1, 6, 1, 1)
-    teeth, dark = inside_colours(torch.logit(ratio / 2), picture)
+    teeth, dark = interior_colours(torch.logit(ratio / 2), picture)
     assert_close(torch.cat([teeth, dark], dim=1), 0.4 * ratio)
 
 
 def test_the_likelier_is_shown():
     """Sharpened, what is hidden for sure stays so, what hardly is goes, and the edge between them stays in place."""
     hidden = torch.tensor([-2.0, 0.0, 1.5, 3.0, 4.5])
-    clear = sharpened(hidden)
+    clear = sharpen_disocclusion(hidden)
     assert_close(clear[[0, 1, 3]], hidden[[0, 1, 3]])
     assert 0 < clear[2] < 0.3 and clear[4] > 10
 
 
 def test_growth_is_the_area_that_a_flow_shows():
     plain = identity_flow(16, 16)
-    assert_close(growth(plain)[..., 2:-2, 2:-2], torch.ones(1, 1, 12, 12))
+    assert_close(area_ratio(plain)[..., 2:-2, 2:-2], torch.ones(1, 1, 12, 12))
     scale = torch.tensor([0.5, 1.5]).view(1, 2, 1, 1)
-    assert_close(growth(plain * scale)[..., 2:-2, 2:-2], torch.full((1, 1, 12, 12), 0.75))
-    assert growth(plain * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1))[..., 2:-2, 2:-2].max() == -1  # from behind
+    assert_close(area_ratio(plain * scale)[..., 2:-2, 2:-2], torch.full((1, 1, 12, 12), 0.75))
+    assert area_ratio(plain * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1))[..., 2:-2, 2:-2].max() == -1  # from behind
     turned = torch.stack([(plain[:, 0] * 2).sin(), plain[:, 1]], dim=1)  # a cylinder, ever more at a slant
-    shares = growth(turned)[0, 0, 8]
+    shares = area_ratio(turned)[0, 0, 8]
     assert shares[8] > 1.8 and shares[1] < 0.2
 
 
@@ -377,4 +378,4 @@ def test_every_depth_of_the_volume_reaches_the_picture_by_its_own_weights():
     """Folded, not summed: swapping two slices changes the picture."""
     model = stirred(BaseModel(PAPER_NANO)).eval()
     volume = torch.randn(1, PAPER_NANO.volume_channels, PAPER_NANO.volume_depth, 16, 16)
-    assert not torch.allclose(model.render(volume).image, model.render(volume.flip(2)).image, atol=1e-2)
+    assert not torch.allclose(model.render(volume), model.render(volume.flip(2)), atol=1e-2)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mpkit.cli import main
+from mpkit.cli.main import main
 from mpkit.errors import MediaError
 from mpkit.training.plot import plot_runs, read_stats
 

@@ -8,16 +8,16 @@ import pytest
 from clips import sway, write_clip
 
 from mpkit.assets import EXAMPLES
-from mpkit.cli import main
+from mpkit.cli.main import main
 from mpkit.data import prepare as module
-from mpkit.data.anatomy import landmarks_on
 from mpkit.data.pairs import PairSet
 from mpkit.data.prepare import FRAMES, flaw, prepare, read_clip, shard_name
 from mpkit.data.shards import HeadShards
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.crop import Crop
-from mpkit.faces.tracker import make_tracker
-from mpkit.media import read_image
+from mpkit.faces.trackers import make_tracker
+from mpkit.media.images import read_image
+from mpkit.synthetic.anatomy import landmarks_on
 
 STILL = EXAMPLES / "eileen_collins.jpg"
 

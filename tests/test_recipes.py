@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from mpkit.cli import main
+from mpkit.cli.main import main
 from mpkit.config import preset
-from mpkit.losses.objective import BaseObjective, BaseWeights
 from mpkit.networks import BaseModel
 from mpkit.training import loop
 from mpkit.training.recipes import PAPER_WEIGHTS, RECIPES, empty_pairs, format_cost, step_cost
+from mpkit.training.stages.base import BaseObjective
+from mpkit.training.stages.objective import BaseWeights
 
 
 @pytest.mark.parametrize("size, steps, batch", [("256", 200_000, 24), ("512", 300_000, 16)])

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from mpkit.animation.shoulder_shift import FADE, NECK, move_shoulders
+from mpkit.animation.transfer import FrameMotion, Transfer
 from mpkit.faces.canonical import CHIN
 from mpkit.faces.crop import Crop
+from mpkit.faces.face import Face
 from mpkit.faces.follow import follow
-from mpkit.faces.shoulders import FARTHEST, FOLLOW_SHIFT, Shoulders, told_by
-from mpkit.faces.tracker import Face
+from mpkit.faces.shoulders import FARTHEST, FOLLOW_SHIFT, Shoulders, expected_shift
 from mpkit.geometry import identity_flow, identity_pose
-from mpkit.networks.render import FADE, NECK, Detail, move_shoulders
-from mpkit.transfer import MotionFrame, Transfer
+from mpkit.networks.detail import Detail
 
 SIDE, RADIUS = 300, 100.0
 
@@ -45,8 +46,8 @@ def film(coat):
 
 def test_shoulders_follow_a_head_part_of_its_way():
     upright = np.eye(3, dtype=np.float32)
-    assert np.allclose(told_by(upright, np.zeros(3), 1.0), 0)
-    assert np.allclose(told_by(upright, np.float32((1, 1, 0)), 1.3), FOLLOW_SHIFT)
+    assert np.allclose(expected_shift(upright, np.zeros(3), 1.0), 0)
+    assert np.allclose(expected_shift(upright, np.float32((1, 1, 0)), 1.3), FOLLOW_SHIFT)
 
 
 def test_what_moves_below_a_head_that_stays_is_seen_below_a_pixel(film):
@@ -111,12 +112,12 @@ def test_followed_faces_have_their_shoulders(film):
     tracker = SimpleNamespace(detect=lambda picture: [face()])
     series = [found for _, _, found in follow(frames, tracker)]
     assert [found.shoulders[0] for found in series] == pytest.approx([0, 2, 4, 6], abs=0.5)
-    motion = MotionFrame.of(series[3], Crop.of(series[0]))
+    motion = FrameMotion.of(series[3], Crop.of(series[0]))
     assert motion.shoulders.tolist() == [pytest.approx([6 / RADIUS, 0], abs=0.005)]
 
 
 def test_transfer_takes_the_change_of_shoulders_in_the_portraits_own_size():
-    own, reference, driver = (MotionFrame(identity_pose(), torch.zeros(1, 54)) for _ in range(3))
+    own, reference, driver = (FrameMotion(identity_pose(), torch.zeros(1, 54)) for _ in range(3))
     own = own._replace(pose=own.pose._replace(scale=torch.tensor([0.5])))
     reference = reference._replace(shoulders=torch.tensor([[0.02, 0.0]]))
     driver = driver._replace(shoulders=torch.tensor([[0.1, -0.04]]))
@@ -134,7 +135,7 @@ def detail() -> Detail:
     size = 64
     here = identity_flow(size, size)
     ramp = here.sum(1, keepdim=True)
-    return Detail(ramp.repeat(1, 4, 1, 1), ramp, ramp, here, here.clone(), ramp)
+    return Detail(ramp.repeat(1, 4, 1, 1), ramp, ramp, here, here.clone(), ramp, None)
 
 
 def test_moved_shoulders_leave_head_and_border(detail):
@@ -159,7 +160,7 @@ def test_moved_shoulders_never_fold(detail):
 
 
 def test_no_shift_changes_nothing_and_a_batch_has_its_own(detail):
-    two = Detail(*(layer.repeat(2, 1, 1, 1) for layer in detail))
+    two = Detail(*(layer.repeat(2, 1, 1, 1) for layer in detail[:-1]), None)
     moved = move_shoulders(two, identity_pose(2), torch.tensor([[0.0, 0.0], [0.1, 0.0]]))
     assert torch.allclose(moved.flow[0], two.flow[0], atol=1e-6) and (moved.flow[1] - two.flow[1]).abs().max() > 0.05
 

@@ -17,8 +17,8 @@ from media_files import (
 from PIL import Image
 
 from mpkit.errors import MediaError
-from mpkit.media import is_still, read_image, write_png
-from mpkit.video import VideoReader
+from mpkit.media.images import is_still, read_image, write_png
+from mpkit.media.video_reader import VideoReader
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff"])

@@ -15,7 +15,7 @@ def test_forgotten_trackers_and_mattes_are_closed_even_in_a_cycle():
 FORGETFUL = """
 import gc
 from mpkit.faces.matte import Matte
-from mpkit.faces.tracker import MediaPipeTracker
+from mpkit.faces.mediapipe_tracker import MediaPipeTracker
 for kind in (Matte, MediaPipeTracker, Matte):
     thing = kind()
     thing.itself = thing

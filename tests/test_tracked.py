@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from mpkit.data.motion import gaze_of, with_gaze
+from mpkit.actions import ACTIONS, READING
 from mpkit.data.tracked import conditioning, true_actions
-from mpkit.faces.tracker import ACTIONS, READING, Face
+from mpkit.faces.face import Face
+from mpkit.synthetic.poses import gaze_of, with_gaze
 
 JAW, BROW = ACTIONS.index("jawOpen"), ACTIONS.index("browInnerUp")
 

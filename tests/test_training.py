@@ -12,11 +12,13 @@ import torch
 from mpkit.config import preset
 from mpkit.data.pairs import PairSet
 from mpkit.errors import MpkitError, WeightsError
-from mpkit.losses.objective import STAGES, BaseWeights
-from mpkit.networks.base import BaseModel
+from mpkit.networks.base import BaseModel, load_model
 from mpkit.networks.gaze import GazeNetwork
-from mpkit.training.checkpoint import load_network, load_tensors, load_weights, save_run, save_weights
 from mpkit.training.loop import TrainConfig, learning_rate, train
+from mpkit.training.run_state import save_run
+from mpkit.training.stages.objective import BaseWeights
+from mpkit.training.stages.registry import STAGES
+from mpkit.weights import load_network, load_tensors, save_weights
 
 
 def config(shards, run, **changes):
@@ -172,7 +174,7 @@ def test_learning_rate_warms_up_and_falls_to_its_last(shards, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_inputs(shards, tmp_path, monkeypatch):
-    monkeypatch.setattr("mpkit.losses.objective.multiscale_l1", lambda *_: torch.tensor(float("nan")))
+    monkeypatch.setattr("mpkit.training.stages.base.multiscale_l1", lambda *_: torch.tensor(float("nan")))
     with pytest.raises(MpkitError, match="not finite at step 0"):
         train(config(shards, tmp_path / "nan"), progress=False)
     tensors, _ = load_tensors(tmp_path / "nan" / "nan-0.safetensors")
@@ -182,7 +184,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_inputs(shards, tm
 def test_weights_survive_a_round_trip(tmp_path):
     model = BaseModel(preset("nano"))
     save_weights(tmp_path / "w.safetensors", model, half=False)
-    loaded = load_weights(tmp_path / "w.safetensors", "nano")
+    loaded = load_model(tmp_path / "w.safetensors", "nano")
     assert loaded.config == model.config
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values()))
 
@@ -205,5 +207,5 @@ def test_what_is_not_weights_is_refused_in_one_line(tmp_path, damage):
     elif damage == "missing":
         path.unlink()
     with pytest.raises(WeightsError) as error:
-        load_weights(path, "tiny" if damage == "other preset" else None)
+        load_model(path, "tiny" if damage == "other preset" else None)
     assert "\n" not in str(error.value)

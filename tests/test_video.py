@@ -25,9 +25,9 @@ from media_files import (
 )
 
 from mpkit.errors import MediaError
-from mpkit.media import check_output, read_image
-from mpkit.video import VideoReader
-from mpkit.video_writer import VideoWriter
+from mpkit.media.images import check_output, read_image
+from mpkit.media.video_reader import VideoReader
+from mpkit.media.video_writer import VideoWriter
 
 # ------------------------------------------------------------------------------------------------------------- videos
 
@@ -314,8 +314,8 @@ MEMORY = """
 import resource, sys
 from fractions import Fraction
 from tests.media_files import picture
-from mpkit.video import VideoReader
-from mpkit.video_writer import VideoWriter
+from mpkit.media.video_reader import VideoReader
+from mpkit.media.video_writer import VideoWriter
 
 size = 160, 120
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mpkit.faces.tracker import ACTIONS
+from mpkit.actions import ACTIONS
 from mpkit.geometry import Pose, cell_centres, identity_flow, sample
 
 KNOTS = 5  # of the thin-plate spline, along each side

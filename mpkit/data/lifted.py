@@ -14,16 +14,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mpkit.data import wear
-from mpkit.data.anatomy import Identity, express, landmarks_on, load_template, make_identity, move
-from mpkit.data.motion import Motion, gaze_of, rotation_matrix, sample_actions
-from mpkit.data.raster import interpolate, rasterize
 from mpkit.data.tracked import true_actions
 from mpkit.errors import NoFaceError
 from mpkit.faces.crop import Crop, cut
+from mpkit.faces.face import Face
 from mpkit.faces.matte import Matte
-from mpkit.faces.tracker import Face
-from mpkit.media import read_image
+from mpkit.media.images import read_image
+from mpkit.synthetic import wear
+from mpkit.synthetic.anatomy import Identity, express, landmarks_on, load_template, make_identity, move
+from mpkit.synthetic.poses import SyntheticMotion, gaze_of, rotation_matrix, sample_actions
+from mpkit.synthetic.raster import interpolate, rasterize
 
 SHEET = 48  # cells along each side of the sheet behind the head
 SHEET_REACH = 1.3  # its half side, crop units
@@ -46,7 +46,7 @@ class Lift(NamedTuple):
     """A picture ready to be moved. Canonical coordinates; N vertices: the head mesh, what is worn, the sheet."""
 
     identity: Identity
-    source: Motion  # pose and expression of the picture itself
+    source: SyntheticMotion  # pose and expression of the picture itself
     texture: np.ndarray  # (side, side, 4) float32 premultiplied RGBA
     places: np.ndarray  # (N, 2) where the picture shows each vertex, crop coordinates
     depth: np.ndarray  # (side, side) z of what the picture shows
@@ -66,7 +66,7 @@ def mesh() -> tuple[np.ndarray, np.ndarray]:
 
 def lift(image: np.ndarray, face: Face, alpha: np.ndarray, crop: Crop) -> Lift:
     """The picture (H, W, 3) uint8 with its tracked face, and the matte (side, side) of its head crop."""
-    source = Motion(face.rotation, np.zeros(3, np.float32), 1.0, face.rotation, true_actions(face))
+    source = SyntheticMotion(face.rotation, np.zeros(3, np.float32), 1.0, face.rotation, true_actions(face))
     average, (sheet, share) = _average(), _sheet(face.rotation)
     identity = average._replace(
         neutral=np.concatenate([bent_head(face), sheet]),
@@ -117,7 +117,7 @@ def _sheet(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return view @ rotation, 1 - fall * fall * (3 - 2 * fall)
 
 
-def render(lifted: Lift, motion: Motion, size: int) -> dict[str, np.ndarray]:
+def render(lifted: Lift, motion: SyntheticMotion, size: int) -> dict[str, np.ndarray]:
     """One frame of a lifted picture: the fields of a frame of data.heads.render_identity."""
     faces, part = mesh()
     vertices = move(lifted.identity, motion)
@@ -161,7 +161,7 @@ def label_frames(faces: list[Face], crop: Crop, mattes: list[np.ndarray]) -> dic
     frames = []
     for face, head, matte in zip(faces, heads, mattes):
         half = len(matte) // 2
-        place = Motion(
+        place = SyntheticMotion(
             face.rotation,
             np.append(crop.to_crop(face.centre), 0),
             face.radius / crop.radius,
@@ -205,12 +205,12 @@ def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.n
     return filled, believed
 
 
-def random_motion(rng: np.random.Generator, lifted: Lift) -> Motion:
+def random_motion(rng: np.random.Generator, lifted: Lift) -> SyntheticMotion:
     """A pose near that of the picture, and any expression. The shoulders stay as they are."""
     yaw, pitch, roll = np.clip(rng.normal(0, (13, 8, 6)), -28, 28)
     turn = rotation_matrix(float(yaw), float(pitch), float(roll))
     translation = np.array([*rng.normal(0, 0.03, 2), 0.0], np.float32)
-    return Motion(
+    return SyntheticMotion(
         turn @ lifted.source.rotation,
         translation,
         float(rng.uniform(0.93, 1.07)),

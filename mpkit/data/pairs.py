@@ -4,7 +4,6 @@
 continuing to count, and any number of loader workers gives the same batches.
 """
 
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,61 +11,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mpkit.data.anatomy import in_mouth, landmarks_on
+from mpkit.batch import Frames, Labels, Pairs
 from mpkit.data.augment import bend_shape, colour_jitter, flip_numbers, flip_points, flip_pose, random_bends, recolour
 from mpkit.data.shards import HeadShards
 from mpkit.data.tracked import conditioning
 from mpkit.errors import MpkitError
-from mpkit.faces.canonical import CANONICAL_FACE
-from mpkit.faces.features import FEATURES, features_of, flip_features
-from mpkit.geometry import Pose, cell_centres
+from mpkit.faces.anchors import anchors_of, flip_anchors
+from mpkit.geometry import Pose
+from mpkit.synthetic.anatomy import in_mouth, landmarks_on
 
-LIP_CORNERS = (61, 291)  # landmark numbers of the face mesh
 HIDDEN_BEHIND = 0.03  # a point this much (canonical units) behind what the source shows is hidden there
 
 
-class Labels(NamedTuple):
-    """What is seen at each pixel of an h x h grid: (B, h, h, 3), (B, h, h, 3), (B, h, h) bool. See losses/geometric.
-    And whether it is the inside of a mouth, and a tooth, (B, h, h) bool."""
-
-    canonical: Tensor
-    view: Tensor
-    valid: Tensor
-    mouth: Tensor
-    teeth: Tensor
 
 
-class Frames(NamedTuple):
-    """Frames of a batch: premultiplied RGBA (B, 4, S, S), pose, 52 coefficients and gaze (B, 54), labels, and where
-    the picture is more than a guess (B, 1, S, S) bool: all of it, but for lifted stills; and where the person's neutral
-    face has eyes and lips, canonical (B, 3, 3)."""
-
-    picture: Tensor
-    pose: Pose
-    numbers: Tensor
-    labels: Labels
-    believed: Tensor
-    features: Tensor
 
 
-class Pairs(NamedTuple):
-    """`source` holds B frames, `driver` B * n (n for each source, in a row). `flow` (B * n, h, h, 2): where the source
-    shows what the driver shows; `flow_valid` where both do, or the source's picture ends before it. `attention`
-    (B * n, 1, S, S): eyes and mouth weigh more. `motion_input` (B + B * n, 3, S, S): all pictures, source first, bent
-    and severely recoloured for E_mtn."""
-
-    source: Frames
-    driver: Frames
-    flow: Tensor
-    flow_valid: Tensor
-    attention: Tensor
-    motion_input: Tensor
-
-    def to(self, device) -> "Pairs":
-        def move(value):
-            return type(value)(*map(move, value)) if isinstance(value, tuple) else value.to(device, non_blocking=True)
-
-        return move(self)
 
 
 class PairSet(Dataset):
@@ -102,13 +62,12 @@ class PairSet(Dataset):
         flow, flow_valid = true_flow(people, sources.labels.view.shape[1])
         if self.augment:
             sources, drivers, flow, flow_valid = self._augment(rngs, sources, drivers, flow, flow_valid)
-        attention = attention_map(drivers.pose, drivers.picture.shape[-1])
         seen = torch.cat([sources.picture[:, :3], drivers.picture[:, :3]])
         if self.augment:
             bends = _by_frame([random_bends(rng, 0.03, 1 + self.drivers) for rng in rngs])
             matrix, offset = map(_by_frame, zip(*(colour_jitter(rng, 0.4, 1 + self.drivers) for rng in rngs)))
             seen = recolour(bend_shape(seen, bends), matrix, offset)
-        return Pairs(sources, drivers, flow, flow_valid, attention, seen)
+        return Pairs(sources, drivers, flow, flow_valid, seen)
 
     def _person(self, rng) -> list[dict]:
         """One source frame and `drivers` driver frames of a random person, all with a face that the tracker finds."""
@@ -131,19 +90,6 @@ class PairSet(Dataset):
         return sources, drivers, flow, _where(each[0], flow_valid.flip(2), flow_valid)
 
 
-def attention_map(pose: Pose, size: int, weight: float = 10.0) -> Tensor:
-    """1 everywhere, rising to `weight` over eyes and mouth, which a pose places: (B, 1, size, size)."""
-    corners = torch.from_numpy(CANONICAL_FACE).to(pose.scale.device)
-    centres = torch.stack([corners[list(pair)].mean(0) for pair in (*FEATURES[:2], LIP_CORNERS)])
-    radii = (
-        torch.tensor([[0.11, 0.075], [0.11, 0.075], [0.17, 0.13]], device=pose.scale.device) * pose.scale[:, None, None]
-    )  # (B, 3, 2)
-    centres = pose.apply(centres.expand(len(pose.scale), -1, -1))[..., :2]
-    axis = cell_centres(size, pose.scale.device)
-    across = (axis - centres[..., :1]) / radii[..., :1]  # (B, 3, size)
-    down = (axis - centres[..., 1:]) / radii[..., 1:]
-    bumps = torch.exp(-0.5 * (across[:, :, None, :] ** 2 + down[:, :, :, None] ** 2))
-    return 1 + (weight - 1) * bumps.amax(1, keepdim=True)
 
 
 def _by_frame(people: list[Tensor]) -> Tensor:
@@ -160,8 +106,8 @@ def _collate(samples: list[dict]) -> Frames:
     numbers = torch.from_numpy(np.stack([conditioning(s) for s in samples]))
     everywhere = np.ones(images.shape[2:], bool)
     believed = torch.from_numpy(np.stack([sample.get("believed", everywhere) for sample in samples]))[:, None]
-    features = torch.from_numpy(np.stack([features_of(landmarks_on(s["neutral"])) for s in samples]))
-    return Frames(picture, pose, numbers, labels, believed, features)
+    anchors = torch.from_numpy(np.stack([anchors_of(landmarks_on(s["neutral"])) for s in samples]))
+    return Frames(picture, pose, numbers, labels, believed, anchors)
 
 
 def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarray:
@@ -221,5 +167,5 @@ def _flip(frames: Frames, flags: Tensor) -> Frames:
         _where(flags, flip_numbers(frames.numbers), frames.numbers),
         Labels(*(_where(flags, a, b) for a, b in zip(flipped, labels))),
         _where(flags, frames.believed.flip(3), frames.believed),
-        _where(flags, flip_features(frames.features), frames.features),
+        _where(flags, flip_anchors(frames.anchors), frames.anchors),
     )

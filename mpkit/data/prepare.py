@@ -25,11 +25,12 @@ from mpkit.data.tracked import read_numbers
 from mpkit.data.workers import worker_pool
 from mpkit.errors import MediaError, MpkitError, NoFaceError
 from mpkit.faces.crop import Crop, cut, pose_in
+from mpkit.faces.face import Face
 from mpkit.faces.follow import follow
 from mpkit.faces.matte import Matte
-from mpkit.faces.tracker import Face, make_tracker
-from mpkit.media import is_still, one_line
-from mpkit.video import VideoReader
+from mpkit.faces.trackers import make_tracker
+from mpkit.media.images import is_still, one_line
+from mpkit.media.video_reader import VideoReader
 
 FRAMES = 8  # of a person
 EVERY = 3  # frames of a clip between two that are looked at

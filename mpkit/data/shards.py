@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mpkit.data.heads import render_identity
 from mpkit.data.workers import worker_pool
 from mpkit.errors import MediaError
-from mpkit.media import write_png
+from mpkit.media.images import write_png
+from mpkit.synthetic.heads import render_identity
 
 BLOCK = 16  # people per shard
 VERSION = 6  # raise it when the renders change, so that a folder never mixes two kinds

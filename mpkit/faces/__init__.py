@@ -1,8 +1,7 @@
-"""Faces: find them, crop the head, cut it out of its background."""
+"""Faces in pictures: find them, read their pose and expression, crop the head, cut it out of its background."""
 
 from mpkit.faces.crop import Crop, cut, paste, pose_in
-from mpkit.faces.tracker import ACTIONS, Face, MediaPipeTracker, Tracker, make_tracker, select_face
+from mpkit.faces.face import Face, Tracker, select_face
+from mpkit.faces.trackers import make_tracker
 
-__all__ = [
-    "ACTIONS", "Crop", "Face", "MediaPipeTracker", "Tracker", "cut", "make_tracker", "paste", "pose_in", "select_face",
-]  # fmt: skip
+__all__ = ["Crop", "Face", "Tracker", "cut", "make_tracker", "paste", "pose_in", "select_face"]

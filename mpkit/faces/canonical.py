@@ -10,6 +10,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from mpkit.geometry import Pose
 
 LANDMARKER_FILE = Path(__file__).parents[1] / "assets" / "face_landmarker.task"
 CENTIMETRES_PER_UNIT = 18.0
@@ -69,6 +73,12 @@ def _stable_weights() -> np.ndarray:
 CANONICAL_FACE, FACE_TRIANGLES = _read_mesh()  # (468, 3) float32 in canonical units; (898, 3) indices into it
 CHIN = CANONICAL_FACE[152]
 STABLE_WEIGHTS = _stable_weights()  # (468,) what each landmark counts in the rigid fit; 0 where the face can move
+
+
+def keypoints(pose: Pose) -> Tensor:
+    """Where a head crop has every eighth point of the canonical face, (B, 59, 2) in [-1, 1]: what the gaze network takes."""
+    face = torch.from_numpy(CANONICAL_FACE[::8]).to(pose.scale)
+    return pose.apply(face.expand(len(pose.scale), -1, -1))[..., :2]
 
 
 def fit_pose(

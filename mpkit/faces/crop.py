@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from mpkit.faces.tracker import Face
+from mpkit.faces.face import Face
 from mpkit.geometry import Pose
 
 FEATHER = 0.06  # of the half side: how softly a pasted crop fades towards its border

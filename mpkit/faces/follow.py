@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from mpkit.faces.face import Face, Tracker, distance, nearest, select_face
 from mpkit.faces.shoulders import Shoulders
-from mpkit.faces.tracker import Face, Tracker, distance, nearest, select_face
 
 SIDES = 0.25  # weight of the frame before and of the frame after
 Stamp = TypeVar("Stamp")
@@ -26,7 +26,7 @@ def follow(
 
     def seen(after: Face | None) -> tuple[Stamp, np.ndarray, Face | None]:
         stamp, picture, face = now
-        face = steadied(before, face, after)
+        face = smoothed(before, face, after)
         return stamp, picture, face and watched(picture, face)
 
     for stamp, picture in frames:
@@ -41,7 +41,7 @@ def follow(
         yield seen(None)
 
 
-def steadied(before: Face | None, face: Face | None, after: Face | None) -> Face | None:
+def smoothed(before: Face | None, face: Face | None, after: Face | None) -> Face | None:
     """The weighted mean of three consecutive faces of one person; of fewer where some are missing or elsewhere."""
     if face is None:
         return None

@@ -1,7 +1,7 @@
 """Shoulders: how far a driver's are from where its head tells.
 
 A head's pose does not tell where the shoulders are: one bows and they stay, one rocks and they come along. On average
-they follow a head part of its way (`told_by`, fitted to real clips); that is what synthetic heads do and what W learns.
+they follow a head part of its way (`expected_shift`, fitted to real clips); that is what synthetic heads do and what W learns.
 In a clip they can be SEEN: `Shoulders` registers what lies below the chin on the first frame (ECC, Evangelidis and
 Psarakis 2008) and keeps what the head did not tell. `networks.render.move_shoulders` moves a portrait's by it.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from mpkit.faces.canonical import CHIN
 from mpkit.faces.crop import Crop, cut
-from mpkit.faces.tracker import Face, distance
+from mpkit.faces.face import Face, distance
 
 # Of a head's shift, and of where its turn takes the base of the neck, shoulders follow so much in x, y and z.
 NECK_BASE = np.float32((0.0, 0.62, 0.25))
@@ -33,7 +33,7 @@ FARTHEST = 0.14  # from where the head tells, in x and in y, head crops; the nec
 STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-3)
 
 
-def told_by(rotation: np.ndarray, shift: np.ndarray, scale: float) -> np.ndarray:
+def expected_shift(rotation: np.ndarray, shift: np.ndarray, scale: float) -> np.ndarray:
     """Where a head's pose takes the shoulders, (3,) in its coordinates: what moves them beside their scale."""
     return scale * FOLLOW_TURN * (rotation @ NECK_BASE - NECK_BASE) + FOLLOW_SHIFT * shift
 
@@ -73,7 +73,7 @@ class Shoulders:
     def _told(self, face: Face) -> np.ndarray:
         """Where the head tells the shoulders to be, pixels."""
         shift = np.float32((*face.centre, 0))
-        return (told_by(face.rotation, shift, face.radius) + face.radius * LEVEL)[:2]
+        return (expected_shift(face.rotation, shift, face.radius) + face.radius * LEVEL)[:2]
 
     def _shown(self, view: np.ndarray, picture: np.ndarray, face: Face, before: np.ndarray) -> tuple:
         """The part of a view that shows shoulders (below the chin, inside the picture), its corner (x, y) in the view,

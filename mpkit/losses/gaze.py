@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mpkit.faces.tracker import ACTIONS
+from mpkit.actions import ACTIONS
 from mpkit.geometry import Pose
 from mpkit.losses.perceptual import relative_l1
 from mpkit.networks.gaze import Gaze, GazeNetwork

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mpkit.data.pairs import Labels
+from mpkit.batch import Labels
 from mpkit.geometry import Pose, cell_centres, resize_flow, sample
-from mpkit.networks.warp import Offsets
+from mpkit.networks.face_field import Offsets
 
 
 def _masked_mean(values: Tensor, valid: Tensor) -> Tensor:

@@ -1,28 +1,33 @@
-"""G_base, the base model: one pass of Eq. 1-3, split into what runs once per source and what runs per driven frame."""
+"""G_base, the base model: one pass of Eq. 1-3, split into what runs once per source and what runs per driven frame.
+
+    v_s, e_s  = E_app(x_s)                      R,t,z = E_mtn(x) or the action encoder
+    canonical = G_3D(w_s-> o v_s)               once per source: `source`
+    x^        = G_2D(P(w_->d o canonical))      every frame: `drive`
+
+Ours, each switched by the config: the action encoder, the fine fields of face and mouth, the detail path.
+"""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mpkit.actions import NUMBERS
 from mpkit.config import ModelConfig
-from mpkit.faces.features import to_average
 from mpkit.geometry import sample
+from mpkit.networks.action_encoder import ActionEncoder
 from mpkit.networks.appearance import AppearanceEncoder
 from mpkit.networks.blocks import to_channels_last
-from mpkit.networks.motion import ACTIONS_AND_GAZE, ActionEncoder, HeadMotion, MotionEncoder
-from mpkit.networks.render import Renderer, Rendering
+from mpkit.networks.detail import DetailRenderer, Rendering, Trace, trace_points
+from mpkit.networks.face_field import FaceField, Offsets, align_to_average
+from mpkit.networks.motion import HeadMotion, MotionEncoder
+from mpkit.networks.mouth import MouthField
+from mpkit.networks.render import Renderer
 from mpkit.networks.volume import VolumeRefiner
-from mpkit.networks.warp import (
-    FaceField,
-    MouthField,
-    Offsets,
-    WarpGenerator,
-    uncovered,
-    warp_from_source,
-    warp_to_driver,
-)
+from mpkit.networks.warp import Warp, WarpGenerator, warp_from_source, warp_to_driver
+from mpkit.weights import load_network
 
 
 class Avatar(NamedTuple):
@@ -31,10 +36,10 @@ class Avatar(NamedTuple):
     picture: Tensor  # (B, 4, S, S) premultiplied RGBA; the detail path samples it
     appearance: Tensor  # v_s (B, C, D, H, W), in the source's view
     vector: Tensor  # e_s (B, latent)
-    align: Tensor | None  # (B, 2, 3): from this face to the average one
+    align: Tensor | None  # (B, 2, 3) from this face to the average one, see `networks.face_field`
     motion: HeadMotion  # R_s, t_s, s_s and z_s
-    offsets: Offsets  # delta_s
-    warp: Tensor  # w_s-> (B, D, H, W, 3)
+    offsets: Offsets  # delta_s and the fine fields
+    warp: Warp  # w_s->
     canonical: Tensor  # G_3D(w_s-> o v_s), (B, C, D, H, W): pose and expression taken out
 
 
@@ -42,17 +47,19 @@ class Driven(NamedTuple):
     """One driven frame of each avatar."""
 
     rendering: Rendering
-    offsets: Offsets  # delta_d
-    warp: Tensor  # w_->d (B, D, H, W, 3)
+    offsets: Offsets  # delta_d and the fine fields
+    warp: Warp  # w_->d
     volume: Tensor  # w_->d o canonical, (B, C, D, H, W)
 
 
 class BaseModel(nn.Module):
     """G_base. `source` once per picture, `drive` once per frame; `forward` is the paper's single pass.
 
-    z comes from pixels (`self.motion`, E_mtn) or from the tracker's numbers (`self.actions`); both speak the same z.
-    `self.read_actions` is a linear head that predicts the numbers from z, so that z stays readable.
+    z comes from pixels (`self.motion`, E_mtn) or from the tracker's numbers (`self.actions`, ours); both give the same
+    z. `self.read_actions` is a linear head that predicts the numbers from z.
     """
+
+    Config = ModelConfig
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -60,56 +67,64 @@ class BaseModel(nn.Module):
         self.appearance = AppearanceEncoder(config)
         self.motion = MotionEncoder(config)
         self.actions = ActionEncoder(config)
-        self.read_actions = nn.Linear(config.latent_size, ACTIONS_AND_GAZE)
+        self.read_actions = nn.Linear(config.latent_size, NUMBERS)
         self.warp_source = WarpGenerator(config)
         self.warp_driver = WarpGenerator(config)
         self.face_source = FaceField(config) if config.face_size else None
         self.face_driver = FaceField(config) if config.face_size else None
         self.mouth = MouthField(config) if config.face_size else None
         self.refine = VolumeRefiner(config)
-        self.render = Renderer(config)
+        self.render = DetailRenderer(config) if config.detail else Renderer(config)
         to_channels_last(self)
 
-    def source(self, picture: Tensor, motion: HeadMotion, features: Tensor | None = None) -> Avatar:
-        """picture (B, 4, S, S): premultiplied RGBA, foreground on black, in [0, 1]. `features` (B, 3, 3): where the
-        neutral face has eyes and lips, canonical (`faces.features`); without, where the average face has them."""
+    def source(self, picture: Tensor, motion: HeadMotion, anchors: Tensor | None = None) -> Avatar:
+        """picture (B, 4, S, S): premultiplied RGBA, foreground on black, in [0, 1].
+
+        anchors (B, 3, 3): eye and lip centres of the neutral face, canonical (`faces.anchors`); without them, those of
+        the average face."""
         appearance, vector = self.appearance(picture[:, :3])
-        align = None if features is None else to_average(features)
+        align = None if anchors is None else align_to_average(anchors)
         offsets = self.source_offsets(vector, motion, align)
         warp = warp_from_source(offsets.volume, motion.pose)
-        canonical = self.refine(sample(appearance, warp))
+        canonical = self.refine(sample(appearance, warp.grid))
         return Avatar(picture, appearance, vector, align, motion, offsets, warp, canonical)
-
-    def at_rest(self, picture: Tensor, motion: HeadMotion, features: Tensor) -> Tensor:
-        """The features (B, 3, 3) of a face in motion with its expression taken out, as w_->d takes it out of points:
-        that of the lips. The corners of eyes stay, but what lies between them moves with every look."""
-        vector = self.appearance.global_vector(picture[:, :3])
-        eyes, lips = features.split([2, 1], dim=1)
-        offsets = self.driver_offsets(vector, motion, to_average(features))
-        return torch.cat([eyes, offsets.displace(lips[:, None])[:, 0]], dim=1)
 
     def drive(self, avatar: Avatar, motion: HeadMotion) -> Driven:
         """The avatars in the motion of their drivers. e is the SOURCE's: the driver gives motion alone."""
         offsets = self.driver_offsets(avatar.vector, motion, avatar.align)
         warp = warp_to_driver(offsets.volume, motion.pose)
-        volume = sample(avatar.canonical, warp)
+        volume = sample(avatar.canonical, warp.grid)
         if not self.config.detail:
-            return Driven(self.render(volume), offsets, warp, volume)
+            return Driven(Rendering(self.render(volume), None, None), offsets, warp, volume)
 
-        def trace(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            """Points of the driven view (B, h, w, 3) -> where the source shows them, by both warps in turn, and where
-            their mirror images on the head; and what a mouth uncovers there (B, 9, h, w), see `Renderer`."""
-            own = avatar.motion.pose
-            unposed = motion.pose.unapply(seen)
-            canonical = offsets.displace(unposed)
-            sides = canonical, canonical * canonical.new_tensor([-1, 1, 1])
-            shown, mirrored = (avatar.offsets.displace(side) for side in sides)
-            inside = uncovered(offsets, avatar.offsets, unposed, shown, (motion.pose.rotation, own.rotation))
-            inside = torch.cat([inside, offsets.across(unposed, motion.pose.rotation)], dim=1)
-            return own.apply(shown), own.apply(mirrored), inside
+        def trace(points: Tensor) -> Trace:
+            return trace_points(avatar.offsets, avatar.motion.pose, offsets, motion.pose, points)
 
         rendering = self.render(volume, trace, avatar.picture, motion.expression + avatar.vector)
         return Driven(rendering, offsets, warp, volume)
+
+    def forward(self, source: Tensor, driver: Tensor) -> Driven:
+        """Pictures (B, 4, S, S) and (B, 3 or 4, S, S): the paper's pass, all motion read from pixels by E_mtn."""
+        return self.drive(self.source(source, self.motion(source[:, :3])), self.motion(driver[:, :3]))
+
+    def trace(self, avatar: Avatar, motion: HeadMotion, points: Tensor) -> Trace:
+        """Where both warps take points (B, h, w, 3) of the driven view; `drive` does the same for the visible points."""
+        offsets = self.driver_offsets(avatar.vector, motion, avatar.align)
+        return trace_points(avatar.offsets, avatar.motion.pose, offsets, motion.pose, points)
+
+    @torch.no_grad()
+    def latents(self, motion) -> Tensor:
+        """z (frames, latent) of a motion, as the action encoder gives it: a `MotionTrack`, or its numbers (frames, 54)."""
+        numbers = torch.as_tensor(getattr(motion, "numbers", motion), dtype=torch.float32)
+        return self.actions(numbers.to(self.read_actions.weight.device))
+
+    def neutral_anchors(self, picture: Tensor, motion: HeadMotion, anchors: Tensor) -> Tensor:
+        """Anchor points (B, 3, 3) of a face in motion -> those of the same face at rest: w_->d takes the expression out
+        of the lip centre. The eye centres stay: they depend on eye corners, which no expression moves."""
+        vector = self.appearance.global_vector(picture[:, :3])
+        eyes, lips = anchors.split([2, 1], dim=1)
+        offsets = self.driver_offsets(vector, motion, align_to_average(anchors))
+        return torch.cat([eyes, offsets.displace(lips[:, None])[:, 0]], dim=1)
 
     def source_offsets(self, vector: Tensor, motion: HeadMotion, align: Tensor | None = None) -> Offsets:
         """delta_s, which takes the source's expression out."""
@@ -128,9 +143,10 @@ class BaseModel(nn.Module):
             volume, face(condition), self.config.face_window, self.mouth(condition), self.config.mouth_window, align
         )
 
-    def forward(self, source: Tensor, driver: Tensor) -> Driven:
-        """Pictures (B, 4, S, S) and (B, 3 or 4, S, S): the paper's pass, all motion read from pixels by E_mtn."""
-        return self.drive(self.source(source, self.motion(source[:, :3])), self.motion(driver[:, :3]))
+
+def load_model(path: str | Path, preset: str | None = None) -> BaseModel:
+    """The base model of a weights file, on the CPU in fp32, in eval mode. Raises WeightsError, see `load_network`."""
+    return load_network(path, BaseModel, preset)
 
 
 def repeat_each(avatar: Avatar | Offsets, count: int) -> Avatar | Offsets:

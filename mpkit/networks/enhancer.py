@@ -20,6 +20,8 @@ class Enhancer(nn.Module):
     `encode` and `decode` are its two halves, with the volume between them.
     """
 
+    Config = EnhancerConfig
+
     def __init__(self, config: EnhancerConfig):
         super().__init__()
         self.config = config

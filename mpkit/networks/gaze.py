@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import GazeConfig
-from mpkit.faces.canonical import CANONICAL_FACE
 from mpkit.geometry import Pose, cell_centres, sample
 from mpkit.networks.blocks import group_norm
 
@@ -20,7 +19,7 @@ EYE_CENTRES = (
     (0.175, -0.14, -0.4),
 )  # of the canonical head, the one on the picture's left first
 EYE_RADIUS = 0.13  # half side of an eye crop, canonical units
-KEYPOINTS = slice(0, 468, 8)  # landmarks of the canonical face that tell the network its pose
+KEYPOINTS = 59  # 2D keypoints of the face that the network takes (`faces.canonical.keypoints`)
 
 
 class Gaze(NamedTuple):
@@ -45,7 +44,9 @@ def eye_crops(image: Tensor, pose: Pose, size: int) -> Tensor:
 
 
 class GazeNetwork(nn.Module):
-    """image (B, 3, S, S) in [0, 1] and its head pose -> Gaze."""
+    """image (B, 3, S, S) in [0, 1], its head pose and keypoints -> Gaze."""
+
+    Config = GazeConfig
 
     def __init__(self, config: GazeConfig):
         super().__init__()
@@ -60,7 +61,7 @@ class GazeNetwork(nn.Module):
         )  # fmt: skip
         side = config.eye_size // 2 ** len(widths)
         self.eye = nn.Linear(widths[-1] * side**2, size)  # shared by both eyes
-        points, inner = len(range(*KEYPOINTS.indices(468))) * 2, config.keypoint_features
+        points, inner = KEYPOINTS * 2, config.keypoint_features
         self.keypoints = nn.Sequential(
             nn.Linear(points, inner), nn.ReLU(), nn.Linear(inner, inner), nn.ReLU(), nn.Linear(inner, inner), nn.ReLU()
         )
@@ -75,11 +76,11 @@ class GazeNetwork(nn.Module):
             maps.append(h)
         return maps
 
-    def forward(self, image: Tensor, pose: Pose) -> Gaze:
+    def forward(self, image: Tensor, pose: Pose, keypoints: Tensor) -> Gaze:
+        """keypoints (B, 59, 2): where the head crop has them, [-1, 1]."""
         maps = self.features(image, pose)
         left, right = self.eye(maps[-1].flatten(1)).chunk(2)
         both = F.relu(left + right)
-        face = torch.from_numpy(CANONICAL_FACE[KEYPOINTS]).to(image)
-        keypoints = self.keypoints(pose.apply(face.expand(len(image), -1, -1))[..., :2].flatten(1))
+        keypoints = self.keypoints(keypoints.flatten(1))
         blink = torch.cat([self.blink(F.relu(eye)) for eye in (left, right)], dim=1)
         return Gaze(self.gaze(torch.cat([both, keypoints], dim=1)), blink, maps)

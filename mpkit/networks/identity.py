@@ -16,6 +16,8 @@ from mpkit.networks.blocks import group_norm
 class IdentityNetwork(nn.Module):
     """image (B, 3, S, S) in [0, 1], a head crop -> vector of length 1, (B, features)."""
 
+    Config = IdentityConfig
+
     def __init__(self, config: IdentityConfig):
         super().__init__()
         self.config = config

@@ -86,6 +86,8 @@ class DriverEncoder(nn.Module):
 class Student(nn.Module):
     """x_d (B, 3, S, S) in [0, 1] and avatar numbers i -> picture (B, 3, S, S) in [0, 1], foreground on black."""
 
+    Config = StudentConfig
+
     def __init__(self, config: StudentConfig):
         super().__init__()
         self.config = config

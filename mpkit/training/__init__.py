@@ -1,0 +1,1 @@
+"""One training loop for every stage; the stages are in `training/stages/`."""

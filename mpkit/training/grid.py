@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from mpkit.data.pairs import Pairs
+from mpkit.batch import Pairs
 from mpkit.networks.base import Driven
 
 

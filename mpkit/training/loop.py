@@ -18,9 +18,12 @@ from tqdm import tqdm
 
 from mpkit.data.pairs import PairSet
 from mpkit.errors import MpkitError
-from mpkit.losses.objective import STAGES, BaseWeights, Objective
-from mpkit.training.checkpoint import load_network, load_run, save_run, save_tensors, save_weights, write_json
+from mpkit.files import write_json
 from mpkit.training.grid import save_grid
+from mpkit.training.run_state import load_run, save_run
+from mpkit.training.stages.objective import BaseWeights, Objective
+from mpkit.training.stages.registry import STAGES
+from mpkit.weights import load_network, save_tensors, save_weights
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from mpkit.batch import Frames, Labels, Pairs
 from mpkit.config import preset
-from mpkit.data.pairs import Frames, Labels, Pairs
 from mpkit.geometry import Pose
-from mpkit.losses.objective import BaseObjective, BaseWeights
 from mpkit.training.loop import TrainConfig
+from mpkit.training.stages.base import BaseObjective
+from mpkit.training.stages.objective import BaseWeights
 
 PAPER_WEIGHTS = BaseWeights(perceptual=20.0, identity=4.0, gaze=5.0, adversarial=1.0, matching=40.0, cycle=2.0)
 PAPER = {
@@ -91,7 +92,7 @@ def empty_pairs(size: int, people: int, drivers: int) -> Pairs:
     count, half = people * drivers, size // 2
     shown = torch.empty(count, half, half, dtype=torch.bool)
     seen = torch.empty(people + count, 3, size, size)
-    return Pairs(source, driver, torch.empty(count, half, half, 2), shown, torch.empty(count, 1, size, size), seen)
+    return Pairs(source, driver, torch.empty(count, half, half, 2), shown, seen)
 
 
 def format_cost(name: str) -> str:

@@ -1,0 +1,236 @@
+"""The commands: what each takes, its help, and what it does. `mpkit.cli` runs them.
+
+A field is an option and the comment beside it is its help. Everything heavy is imported by the command that needs it,
+so that help is instant.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from mpkit.animation.options import Options
+from mpkit.errors import DeviceError, MediaError
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+TrackerName = Literal["mediapipe", "face-alignment"]
+Preset = Literal["nano", "tiny", "base256", "base512"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Animate:
+    """Make a still picture move as a driver does.
+
+    SOURCE is the still: a painting or a photo, JPEG, PNG or WebP, of any size.
+    DRIVER is a video (.mp4 .webm .mov .gif), a still, or a motion file made by `mpkit track`.
+
+    The face is found by itself, in paintings too. Memory does not grow with the length of the driver. Frames in which
+    the driver shows no face hold the last motion.
+
+    examples
+      mpkit animate painting.jpg driver.mp4 --output out.mp4
+      mpkit animate painting.jpg driver.mp4 --output out.mp4 --motion absolute --side-by-side
+      mpkit animate group.jpg motion.json --output out.webm --face 2 --start 1.5 --max-frames 100
+    """
+
+    source: Annotated[Positional[Path], tyro.conf.arg(metavar="SOURCE")]  # the still picture
+    driver: Annotated[Positional[Path], tyro.conf.arg(metavar="DRIVER")]  # what gives the motion
+    output: Path  # .mp4 (H.264), .webm (VP9), .gif, or a folder for numbered PNG frames
+    options: Annotated[Options, tyro.conf.arg(name="")] = Options()
+    device: Device = "auto"  # auto is the best there is
+    precision: Precision = "fp32"  # of the networks; fp16 needs a GPU
+    weights: Path | None = None  # a safetensors file; by default the weights that come with mpkit
+    tracker: TrackerName = "mediapipe"  # face-alignment is the paper's own; an optional install
+
+    def run(self) -> None:
+        from mpkit.media.images import check_file, check_output
+
+        output = check_output(self.output)
+        _check_not_input(output, self.source, self.driver)
+        _check_still(self.source)
+        check_file(self.driver)
+
+        import torch
+
+        from mpkit.animation.animator import Animator
+        from mpkit.assets import DEFAULT_WEIGHTS
+
+        weights = self.weights or DEFAULT_WEIGHTS
+        animator = Animator.load(weights, device=self.device, precision=self.precision, tracker=self.tracker)
+        try:
+            with _progress_bar() as progress:
+                result = animator.animate(self.source, self.driver, output, self.options, progress)
+        except torch.OutOfMemoryError:
+            name = animator.device
+            raise DeviceError(f"{name} has too little memory for this; try a smaller --size, or --device cpu") from None
+        held = f", {result.without_face} of them held: the driver shows no face" if result.without_face else ""
+        print(f"{self.output}: {result.frames} frames, {float(result.rate):.6g} a second{held}")
+
+
+@dataclass(frozen=True)
+class Track:
+    """Save what a face does in a video, a GIF or a still as a motion file: numbers without pictures.
+
+    The file is JSON, a frame a line: time, head pose (rotation, translation, scale), 52 facial actions, gaze, face box.
+    The format is described in mpkit/motion.py. It drives any portrait: mpkit animate painting.jpg motion.json ...
+
+    examples
+      mpkit track driver.mp4 --output motion.json
+      mpkit track driver.mp4 --output part.json --start 3 --max-frames 125
+    """
+
+    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]  # a video, a GIF or a still
+    output: Path  # the motion file to write, .json
+    start: float = 0.0  # seconds to skip
+    max_frames: int | None = None  # stop after so many frames
+    fps: float | None = None  # frames a second; by default exactly the video's
+    tracker: TrackerName = "mediapipe"  # face-alignment is the paper's own; an optional install
+
+    def run(self) -> None:
+        from mpkit.media.images import temporary_folder
+
+        if self.output.suffix.lower() != ".json" or self.output.is_dir():
+            raise MediaError(f"{self.output} is not the name of a .json file; a motion file is written as .json")
+        _check_not_input(self.output, self.file)
+        with temporary_folder(self.output.resolve().parent):
+            pass  # the sure test that one may write there, before long work
+
+        from mpkit.animation.track import track
+
+        with _progress_bar() as progress:
+            motion = track(self.file, self.tracker, self.start, self.max_frames, self.fps, progress)
+        motion.save(self.output)
+        print(f"{self.output}: {len(motion)} frames at {motion.rate} a second, {int(motion.found.sum())} with a face")
+
+
+@dataclass(frozen=True)
+class Info:
+    """List each network of the presets: output shape, parameters, and GFLOP per frame.
+
+    examples
+      mpkit info
+      mpkit info --preset base512
+      mpkit info --training
+    """
+
+    preset: Preset | None = None  # by default all of them
+    training: bool = False  # what a training step costs instead: TFLOP, memory, days
+
+    def run(self) -> None:
+        from mpkit.config import PRESETS
+
+        names = [self.preset] if self.preset else PRESETS
+        if self.training:
+            from mpkit.training.recipes import format_cost
+
+            print("\n".join(format_cost(name) for name in names))
+            return
+
+        from mpkit.evaluation.network_report import format_report, network_report
+
+        for name in names:
+            print(f"\n{name}\n{format_report(network_report(name))}")
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure the weights on a set of portraits and clips: motion, identity, self-reenactment, beside two baselines.
+
+    The set is a folder with a manifest.tsv: tab-separated, with the columns `path` and `use`; the rows with the use
+    `evaluate` count. mpkit/evaluate.py says what the numbers mean. About 10 minutes on two cores; --quick a minute.
+
+    examples
+      mpkit evaluate --set my_set --output evaluation.json
+      mpkit evaluate --set my_set --quick --weights runs/first/weights.safetensors
+    """
+
+    folder: Annotated[Path, tyro.conf.arg(name="set")]  # the folder with the manifest
+    weights: Path | None = None  # a safetensors file; by default the weights that come with mpkit
+    output: Path | None = None  # also write the result as JSON here
+    portraits: int = 12  # at most
+    clips: int = 6  # at most
+    frames: int = 24  # of each clip
+    quick: bool = False  # 3 portraits, 2 clips, 12 frames
+    device: Device = "auto"  # auto is the best there is
+
+    def run(self) -> None:
+        from mpkit.assets import DEFAULT_WEIGHTS
+        from mpkit.evaluation.evaluate import evaluate, format_table
+
+        counts = self.portraits, self.clips, self.frames, self.quick
+        weights = self.weights or DEFAULT_WEIGHTS
+        print(format_table(evaluate(self.folder, weights, *counts, self.output, self.device, _say)))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure the speed: milliseconds per driven frame, stage by stage, and frames a second end to end.
+
+    examples
+      mpkit bench
+      mpkit bench --sizes 256 512 1024 --frames 200 --device cuda --precision fp16
+    """
+
+    sizes: tuple[int, ...] = (256, 1024)  # sides of the animated crop in pixels
+    frames: int = 100  # 10 or more
+    weights: Path | None = None  # a safetensors file; by default the weights that come with mpkit
+    device: Device = "auto"  # auto is the best there is
+    precision: Precision = "fp32"  # of the networks; fp16 needs a GPU
+
+    def run(self) -> None:
+        from mpkit.assets import DEFAULT_WEIGHTS
+        from mpkit.evaluation.bench import bench, format_bench
+
+        weights = self.weights or DEFAULT_WEIGHTS
+        print(format_bench(bench(weights, self.sizes, self.frames, self.device, self.precision)))
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int | None], None]]:
+    """A bar with rate and time left on stderr; gives `progress(frames done, about how many there are)`."""
+    from tqdm import tqdm
+
+    bar = None
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(unit=" frames", leave=False, mininterval=0.5, file=sys.stderr)
+        bar.total = total and max(total, done)
+        bar.update(done - bar.n)
+
+    try:
+        yield progress
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _say(doing: str) -> None:
+    print(doing, file=sys.stderr)
+
+
+def _check_not_input(output: Path, *inputs: Path) -> None:
+    for path in inputs:
+        if output.resolve() == path.resolve():
+            raise MediaError(f"--output is {path} itself; give another name")
+
+
+def _check_still(path: Path) -> None:
+    """Raises MediaError where the source moves. What is neither still nor video is left to `read_image`."""
+    from mpkit.media.images import is_still
+    from mpkit.media.video_reader import VideoReader
+
+    if is_still(path):
+        return
+    try:
+        VideoReader(path)
+    except MediaError:
+        return
+    raise MediaError(f"{path} is a moving picture; SOURCE must be a still; the clip is the DRIVER, which comes second")

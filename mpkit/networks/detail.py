@@ -1,0 +1,199 @@
+"""The detail path (ours, beyond the paper): G_2D that samples the SOURCE PICTURE, so that brush strokes and pores survive.
+
+A softmax over depth finds the surface point that each output pixel shows. The two warps know where that point came from:
+w_->d takes it to the canonical head, w_s-> to the source picture. This 2D flow, plus a learned residual, samples the
+source picture at any resolution. G_2D sees the result and returns a colour and a mask m:
+    out = m * warped source + (1 - m) * colour
+So it paints only what the source does not show: the mouth interior, eyelids, skin that a turn newly shows. One side of a
+face may show what the other hides, so G_2D also sees the source at the mirrored points of the canonical head, and blends
+that into its colour.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mpkit.config import ModelConfig
+from mpkit.geometry import Pose, cell_centres, identity_flow, project, resize_flow, sample
+from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
+from mpkit.networks.face_field import MOUTH_CHANNELS, Offsets
+from mpkit.networks.mouth import SHARPNESS, disocclusion_share, interior_picture, mouth_disocclusion
+
+MASK_AT_REST = 3.0  # approximate logit of the mask where the source hides nothing
+
+
+class Trace(NamedTuple):
+    """Where the two warps take points of the driven view, and what the source shows there. h x w points."""
+
+    surface: Tensor  # (B, h, w, 3) the points that were asked for, in the driven view
+    canonical: Tensor  # (B, h, w, 3) the same points on the canonical head: pose and expression taken out by w_->d
+    source: Tensor  # (B, h, w, 3) where w_s-> puts them in the source's view
+    mirrored: Tensor  # (B, h, w, 3) where it puts their mirror images, canonical x negated
+    disocclusion: Tensor  # (B, 1, h, w) logits: the source's closed mouth hides the point
+    mouth: Tensor  # (B, 7, h, w) logits of the mouth interior there: teeth, colours
+    mouth_x: Tensor  # (B, 1, h, w) canonical x on the average face
+    area_ratio: Tensor  # (B, 1, h, w) of `source`, see `area_ratio`
+    mirrored_area_ratio: Tensor  # (B, 1, h, w) of `mirrored`
+
+
+class Detail(NamedTuple):
+    """What the detail path did. RGBA is premultiplied: colour * alpha in the first three channels."""
+
+    colour: Tensor  # (B, 4, S, S) RGBA painted by G_2D, with what the other side of the face shows
+    mask: Tensor  # (B, 1, S, S) share of the warped source in the result
+    warped: Tensor  # (B, 4, S, S) the source picture sampled by `flow`
+    coarse_flow: Tensor  # (B, 2, h', w') from the warps and the depth softmax alone
+    flow: Tensor  # (B, 2, h', w') with the learned residual; source coordinates (x, y) in [-1, 1]
+    depth_weights: Tensor  # (B, D, h, w) softmax over depth: which voxel is visible
+    trace: Trace  # of the visible points, (h', w')
+
+    def float(self) -> "Detail":
+        """What `render_at` and `move_shoulders` need, in fp32: autocast leaves half precision."""
+        return self._replace(**{name: getattr(self, name).float() for name in ("colour", "mask", "flow")})
+
+
+class Rendering(NamedTuple):
+    """A rendered batch: `image` (B, 3, S, S) in [0, 1], foreground on black; `alpha` (B, 1, S, S) and `detail` where the
+    config has the detail path, else None."""
+
+    image: Tensor
+    alpha: Tensor | None
+    detail: Detail | None
+
+
+class DetailRenderer(nn.Module):
+    """P and G_2D with the detail path: driven volume (B, C, D, H, W), source picture, trace, condition -> Rendering."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        width, widths, condition = config.render_width, config.render_widths, config.latent_size
+        self.shuffle = config.image_size // (config.volume_size * 2 ** len(widths))
+        self.project = nn.Conv2d(config.volume_channels * config.volume_depth, width, 1)
+        self.blocks = nn.ModuleList(ResBlock(2, width, width, config, condition) for _ in range(config.render_blocks))
+        inputs = [width, *widths[:-1]]
+        looks = 2 * 4 * self.shuffle**2  # channels of the warped source and its mirrored side, which join the last stage
+        inputs[-1] += looks
+        self.depth = nn.Conv2d(width, config.volume_depth, 1)
+        self.flow_middle = nn.Conv2d(inputs[-1] - looks, 2, 3, padding=1)
+        self.flow_last = nn.Conv2d(widths[-1], 2, 3, padding=1)
+        self.facing = nn.Conv2d(2, widths[-1], 3, padding=1)
+        for layer in (self.depth, self.flow_middle, self.flow_last, self.facing):
+            nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
+        self.up = nn.ModuleList(ResBlock(2, i, o, config, condition) for i, o in zip(inputs, widths))
+        self.norm = group_norm(widths[-1], config.normalization_groups)
+        self.out = nn.Conv2d(widths[-1], 6 * self.shuffle**2, 3, padding=1)  # RGBA, mask, share of the mirrored side
+        if config.weight_standardization:
+            standardize_weights(self, self.project, self.out)
+
+    def forward(
+        self, volume: Tensor, trace: Callable[[Tensor], Trace], picture: Tensor, condition: Tensor
+    ) -> Rendering:
+        """trace: points of the driven view (B, h, w, 3) -> Trace; picture (B, 4, S, S): the source, premultiplied RGBA;
+        condition (B, latent) = z_d + e_s."""
+        size = picture.shape[-1]
+        h = self.project(project(volume))  # (B, width, H, W)
+        for block in self.blocks:
+            h = block(h, condition)
+        depth_weights = torch.softmax(self.depth(h), dim=1)  # (B, D, H, W)
+        traced = trace(surface(depth_weights, size // self.shuffle))
+        coarse_flow, mirrored_flow = (to_flow(points) for points in (traced.source, traced.mirrored))
+        for block in self.up[:-1]:
+            h = block(upsample(h, 2), condition)
+        flow = coarse_flow + upsample(self.flow_middle(h), 2)
+        first_look, other_side = sample_picture(picture, flow, size), sample_picture(picture, mirrored_flow, size)
+        looks = F.pixel_unshuffle(torch.cat([first_look, other_side], dim=1), self.shuffle)
+        h = self.up[-1](torch.cat([upsample(h, 2), looks], dim=1), condition)  # (B, widths[-1], h', w')
+        h = h + self.facing(torch.cat([traced.area_ratio, traced.mirrored_area_ratio], dim=1).detach())
+        flow = flow + self.flow_last(h)
+
+        mouth = upsample(torch.cat([traced.disocclusion, traced.mouth, traced.mouth_x], dim=1), self.shuffle)
+        disocclusion, teeth, colours, mouth_x = mouth.split([1, 1, 6, 1], dim=1)
+        disocclusion = sharpen_disocclusion(disocclusion)
+        pixels = F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.shuffle)  # (B, 6, S, S)
+        colour, mask, mirror = pixels.split([4, 1, 1], dim=1)
+        mask = torch.sigmoid(mask + 1 - disocclusion)
+        colour = torch.lerp(torch.sigmoid(colour), other_side.to(colour.dtype), torch.sigmoid(mirror))
+        interior, share = interior_picture(teeth, colours, mouth_x, picture), disocclusion_share(disocclusion)
+        colour = torch.cat([share * interior + (1 - share) * colour[:, :3], colour[:, 3:]], dim=1)
+        warped = sample_picture(picture, flow, size)
+        image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
+        return Rendering(image, alpha, Detail(colour, mask, warped, coarse_flow, flow, depth_weights, traced))
+
+
+def trace_points(source: Offsets, source_pose: Pose, driver: Offsets, driver_pose: Pose, points: Tensor) -> Trace:
+    """Follows points (B, h, w, 3) of the driven view through both warps to the source's view."""
+    unposed = driver_pose.unapply(points)  # canonical, the driver's expression still in
+    canonical = driver.displace(unposed)
+    mirror = canonical * canonical.new_tensor([-1, 1, 1])
+    shown, mirrored = (source.displace(side) for side in (canonical, mirror))  # the source's expression put in
+    rotations = driver_pose.rotation, source_pose.rotation
+    mouth = mouth_disocclusion(driver, source, unposed, shown, rotations)
+    in_source, mirrored = source_pose.apply(shown), source_pose.apply(mirrored)
+    return Trace(
+        surface=points,
+        canonical=canonical,
+        source=in_source,
+        mirrored=mirrored,
+        disocclusion=mouth[:, :1],
+        mouth=mouth[:, 1:],
+        mouth_x=driver.mouth_x(unposed, driver_pose.rotation),
+        area_ratio=area_ratio(to_flow(in_source)),
+        mirrored_area_ratio=area_ratio(to_flow(mirrored)),
+    )
+
+
+def identity_trace(points: Tensor) -> Trace:
+    """A `trace` for measurements: points (B, h, w, 3) stay where they are, and nothing is hidden."""
+    nothing = points.new_zeros(len(points), MOUTH_CHANNELS - 2, *points.shape[1:3])
+    return Trace(points, points, points, points, nothing[:, :1], nothing, *3 * [nothing[:, :1]])
+
+
+def to_flow(points: Tensor) -> Tensor:
+    """Points (B, h, w, 3) of the source's view as a 2D flow (B, 2, h, w), order (x, y)."""
+    return points[..., :2].movedim(-1, 1)
+
+
+def sharpen_disocclusion(logits: Tensor) -> Tensor:
+    """Moves disocclusion logits away from MASK_AT_REST, where hidden and visible are equally likely: 0 and MASK_AT_REST
+    stay, what lies between goes towards 0, what lies beyond grows."""
+    share = logits.clamp(0, 2 * MASK_AT_REST) / MASK_AT_REST
+    return MASK_AT_REST * share**SHARPNESS + logits.clamp_max(0)
+
+
+def area_ratio(flow: Tensor) -> Tensor:
+    """How much source area a flow (B, 2, h, w) shows in each pixel, in areas of the pixel: (B, 1, h, w) in [-1, 2].
+
+    It is the determinant of the flow's Jacobian: small where the source shows the surface at a slant, negative behind
+    the source's outline, where the flow finds something other than what the head has there."""
+    height, width = flow.shape[-2:]
+    padded = F.pad(flow, (1, 1, 1, 1), mode="replicate")
+    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]  # over two pixels
+    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    area = (across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]) * (height * width / 16)
+    return F.avg_pool2d(area[:, None], 3, stride=1, padding=1, count_include_pad=False).clamp(-1, 2)
+
+
+def surface(depth_weights: Tensor, size: int) -> Tensor:
+    """The visible point of each pixel: softmax over depth (B, D, h, w) -> view points (B, size, size, 3)."""
+    z = torch.einsum("bdhw,d->bhw", depth_weights.float(), cell_centres(depth_weights.shape[1], depth_weights.device))
+    z = F.interpolate(z[:, None], size=(size, size), mode="bilinear", align_corners=False)
+    return torch.cat([identity_flow(size, size, z.device).expand(len(z), -1, -1, -1), z], dim=1).movedim(1, -1)
+
+
+def sample_picture(picture: Tensor, flow: Tensor, size: int) -> Tensor:
+    """The picture (B, C, H, W) sampled by a flow (B, 2, h, w) that is first resized to `size`: (B, C, size, size).
+    Beyond its edge the picture goes on with its border pixels, as a coat that the picture cuts off does."""
+    return sample(picture, resize_flow(flow, size).movedim(1, -1), padding="border")
+
+
+def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:
+    """The detail path at another resolution: premultiplied RGBA (B, 4, size, size) from the picture at its own
+    megapixels. Only flow, mask and colour are enlarged, so strokes and pores stay as sharp as the picture has them."""
+    mask, colour = (
+        F.interpolate(layer.contiguous(), size=(size, size), mode="bilinear", align_corners=False)
+        for layer in (detail.mask, detail.colour)
+    )
+    return torch.lerp(colour, sample_picture(picture, detail.flow, size), mask)  # one pass over the megapixels

@@ -1,0 +1,1 @@
+"""Synthetic people: rendered heads that do not exist, with exact labels. `mpkit heads`."""

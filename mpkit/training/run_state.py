@@ -1,0 +1,39 @@
+"""The whole state of a training run as one safetensors file, from which it resumes bit-equal."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mpkit.weights import load_into, load_tensors, save_tensors
+
+
+def save_run(path: Path, networks: dict[str, nn.Module], optimizers: dict, step: int) -> None:
+    """The state of a run after `step` steps: networks, optimizer moments, random numbers. The data position is `step`
+    itself."""
+    tensors = {"rng": torch.get_rng_state()}
+    for kind, network in networks.items():
+        tensors |= {f"{kind}.{name}": value for name, value in network.state_dict().items()}
+    for kind, optimizer in optimizers.items():
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"{kind}.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+    save_tensors(path, tensors, {"step": str(step)})
+
+
+def load_run(path: Path, networks: dict[str, nn.Module], optimizers: dict) -> int:
+    """Restores what `save_run` wrote and returns the step. Raises WeightsError when it does not fit."""
+    tensors, metadata = load_tensors(path)
+
+    def part(kind: str) -> dict[str, Tensor]:
+        return {name[len(kind) + 1 :]: value for name, value in tensors.items() if name.startswith(kind + ".")}
+
+    for kind, network in networks.items():
+        load_into(network, part(kind), path)
+    for kind, optimizer in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in part(kind).items():
+            index, moment = name.split(".")
+            state.setdefault(int(index), {})[moment] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["rng"])
+    return int(metadata["step"])

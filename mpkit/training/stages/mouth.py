@@ -1,0 +1,58 @@
+"""Stage `mouth` (ours): what parting lips show, from exact labels."""
+
+import torch
+from torch import Tensor
+
+from mpkit.batch import Pairs
+from mpkit.errors import MpkitError
+from mpkit.losses.attention import attention_map, mask_weight
+from mpkit.losses.geometric import colour_loss, mask_loss
+from mpkit.networks.base import BaseModel, repeat_each
+from mpkit.networks.detail import MASK_AT_REST
+from mpkit.networks.face_field import align_to_average
+from mpkit.networks.motion import HeadMotion
+from mpkit.networks.mouth import interior_colours, mouth_disocclusion
+from mpkit.training.stages.objective import Objective
+
+TOOTH = 2.0  # weight of a tooth over the rest of the mouth interior
+# Quantiles of the colours that mouth interiors of different people have: of bright teeth, and of the dark around
+# tongues, whose place varies. The medians of both would look alike.
+TEETH_QUANTILE, DARK_QUANTILE = 0.7, 0.2
+
+
+class MouthObjective(Objective):
+    """What lips that part show, from exact labels: `MouthField` alone, on offsets that are learned already; all
+    terms count alike. `base` then leaves it as it is (`--freeze mouth`). MpkitError where the preset has none."""
+
+    def forward(self, model: BaseModel, pairs: Pairs) -> tuple[Tensor, dict[str, Tensor], None]:
+        if model.mouth is None:
+            raise MpkitError(
+                f"the preset {model.config.preset} has no mouth field: its G_2D paints mouths in stage base"
+            )
+        source, driver = pairs.source, pairs.driver
+        count = len(driver.picture) // len(source.picture)
+        with torch.no_grad():
+            vector = model.appearance.global_vector(source.picture[:, :3])
+            motions = [HeadMotion(frames.pose, model.actions(frames.numbers)) for frames in (source, driver)]
+            align = align_to_average(source.anchors)
+            of_source = repeat_each(model.source_offsets(vector, motions[0], align), count)
+            seen, shown = driver.pose.unapply(driver.labels.view), of_source.displace(driver.labels.canonical)
+            vector, align = (value.repeat_interleave(count, 0) for value in (vector, align))
+            of_driver = model.driver_offsets(vector, motions[1], align)
+        source_z = motions[0].expression.repeat_interleave(count, 0)
+        of_source = of_source._replace(mouth=model.mouth(source_z + vector))
+        of_driver = of_driver._replace(mouth=model.mouth(motions[1].expression + vector))
+        turns = driver.pose.rotation, source.pose.rotation.repeat_interleave(count, 0)
+        hidden, tooth, colours = mouth_disocclusion(of_driver, of_source, seen, shown, turns).split([1, 1, 6], dim=1)
+        teeth, dark = interior_colours(colours, source.picture.repeat_interleave(count, 0))
+        weight = mask_weight(pairs, attention_map(driver.pose, driver.picture.shape[-1]))
+        labels = driver.labels
+        inside = weight * (labels.mouth & ~pairs.flow_valid)
+        picture = driver.picture[:, :3]
+        terms = {
+            "mask": mask_loss(torch.sigmoid(MASK_AT_REST - hidden), pairs.flow_valid, weight),
+            "teeth": mask_loss(torch.sigmoid(tooth), labels.teeth, inside * torch.where(labels.teeth, TOOTH, 1)),
+            "teeth_colour": colour_loss(teeth, picture, inside * labels.teeth, TEETH_QUANTILE),
+            "dark_colour": colour_loss(dark, picture, inside * ~labels.teeth, DARK_QUANTILE),
+        }
+        return sum(terms.values()), terms, None

@@ -1,0 +1,18 @@
+"""The stages by name."""
+
+from mpkit.training.stages.base import BaseObjective
+from mpkit.training.stages.gaze import GazeObjective
+from mpkit.training.stages.identity import IdentityObjective
+from mpkit.training.stages.motion import MotionObjective
+from mpkit.training.stages.mouth import MouthObjective
+from mpkit.training.stages.objective import Objective
+from mpkit.training.stages.warps import WarpObjective
+
+STAGES: dict[str, type[Objective]] = {
+    "warps": WarpObjective,
+    "mouth": MouthObjective,
+    "motion": MotionObjective,
+    "gaze": GazeObjective,
+    "identity": IdentityObjective,
+    "base": BaseObjective,
+}

@@ -1,4 +1,4 @@
-"""What the tests of the whole path share: small random weights, and clips made from a bundled example."""
+"""What the tests of animation share: random weights, and clips made from a bundled picture."""
 
 from fractions import Fraction
 
@@ -19,7 +19,7 @@ NTSC = Fraction(30000, 1001)
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
-    """A weights file of the nano preset; random, so that nothing depends on the bundled one."""
+    """A weights file of the nano preset, random: no test depends on the bundled weights."""
     path = tmp_path_factory.mktemp("weights") / "nano.safetensors"
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -35,12 +35,12 @@ def portrait():
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory):
-    """A driver: ten frames of a swaying head at 30000/1001 a second."""
+    """A driver clip: ten frames of a head that sways, at 30000/1001 a second."""
     return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", sway(10))
 
 
 def sway(count: int, size: int = 256, missing: range = range(0)) -> list[np.ndarray]:
-    """Frames of a head that sways; grey where `missing`."""
+    """Frames (size, size, 3) uint8 of a head that sways; those in `missing` are grey."""
     image = read_image(EXAMPLES / "grace_hopper.jpg")[:440, 60:500]
     image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     frames = []

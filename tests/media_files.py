@@ -1,4 +1,4 @@
-"""Small clips and sounds, and files that are none: what the tests of media share."""
+"""What the tests of media share: small clips and sounds, and broken files."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -16,12 +16,13 @@ WIDTH, HEIGHT = 96, 64
 
 
 def picture(shift: int = 0, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """Smooth colours, different in all four corners and for each shift."""
+    """Smooth colours (height, width, 3) uint8, different in all four corners and for each shift."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     return np.stack([40 + 160 * x, 40 + 160 * y, np.full_like(x, (30 + 8 * shift) % 200)], -1).astype(np.uint8)
 
 
 def write(path, count=12, rate=NTSC, width=WIDTH, height=HEIGHT, **options):
+    """Writes a clip whose frame i is `picture(i)`; returns its path."""
     with VideoWriter(path, rate, (width, height), **options) as writer:
         for index in range(count):
             writer.write(picture(index, width, height))
@@ -29,12 +30,14 @@ def write(path, count=12, rate=NTSC, width=WIDTH, height=HEIGHT, **options):
 
 
 def read(path, **options):
+    """(times, frames (T, H, W, 3) uint8) of a clip; the options are those of `VideoReader`."""
     with VideoReader(path, **options) as reader:
         times, frames = zip(*reader)
     return list(times), np.stack(frames)
 
 
 def difference(a, b) -> float:
+    """Mean absolute difference of two pictures, in levels of 0 to 255."""
     return float(np.abs(np.asarray(a).astype(int) - np.asarray(b)).mean())
 
 
@@ -53,7 +56,7 @@ def write_stamped(path, stamps, time_base=Fraction(1, 1000), **options):
 
 
 def write_sine(path, seconds=2.0, codec="aac", rate=48000):
-    """A clip of 25 frames a second with a tone that starts loud and gets quieter in steps of 0.5 s."""
+    """A clip of 25 frames a second with a tone of 440 Hz whose amplitude falls every 0.5 s: 0.8, 0.4, 0.27 ..."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=25)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -72,7 +75,7 @@ def write_sine(path, seconds=2.0, codec="aac", rate=48000):
 
 
 def read_sound(path):
-    """(samples, sample rate); sample 0 is at time 0."""
+    """(samples, samples a second); sample 0 is at time 0 of the file."""
     with av.open(str(path)) as container:
         frames = list(container.decode(audio=0))
         rate = frames[0].sample_rate
@@ -85,6 +88,7 @@ def read_sound(path):
 
 @pytest.fixture(scope="session")
 def shared_clips(tmp_path_factory):
+    """A folder with a.mp4, a.webm and a.gif, 60 frames at 25 a second each."""
     folder = tmp_path_factory.mktemp("clips")
     for suffix in ("mp4", "webm", "gif"):
         write(folder / f"a.{suffix}", 60, rate=Fraction(25))
@@ -114,12 +118,14 @@ def _bad_inputs(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def bad_inputs(tmp_path_factory):
+    """A folder of files that are broken or of another kind, see `_bad_inputs`; and clip.mp4, which is good."""
     folder = tmp_path_factory.mktemp("bad")
     _bad_inputs(folder)
     return folder
 
 
 def check_line(error, *words):
+    """The error message is one line and has all the words."""
     line = str(error.value)
     assert "\n" not in line and len(line) < 300
     for word in words:

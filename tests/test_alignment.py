@@ -1,4 +1,4 @@
-"""The other tracker, face-alignment: what mpkit makes of its 68 landmarks. The package itself is not needed."""
+"""The tracker face-alignment: faces from its 68 landmarks. A fake module stands in for the package."""
 
 import sys
 import types
@@ -18,7 +18,7 @@ TURNED = rotation_from_angles(*torch.tensor([[25.0], [5.0], [-10.0]]))[0].numpy(
 
 
 class FakeFaceAlignment(types.ModuleType):
-    """Answers with a face that looks to the picture's right, as the package would: z towards the camera."""
+    """Finds two faces that look to the picture's right, in the coordinates of the package: z towards the camera."""
 
     class LandmarksType:
         THREE_D = 3
@@ -30,11 +30,11 @@ class FakeFaceAlignment(types.ModuleType):
         def get_landmarks_from_image(self, image):
             if image.max() == 0:
                 return None
-            points = CANONICAL_FACE[alignment.FROM_68] @ (50 * TURNED).T + np.float32((120, 100, 0))
+            points = CANONICAL_FACE[alignment.MESH_LANDMARKS] @ (50 * TURNED).T + np.float32((120, 100, 0))
             return [points * 0.5 * np.float32((1, 1, -1)), points * np.float32((1, 1, -1))]
 
 
-def test_face_alignment_backend(monkeypatch):
+def test_face_alignment_gives_faces_in_our_coordinates(monkeypatch):
     monkeypatch.setitem(sys.modules, "face_alignment", FakeFaceAlignment("face_alignment"))
     with make_tracker("face-alignment") as tracker:
         assert tracker.detect(np.zeros((9, 9, 3), np.uint8)) == []
@@ -42,14 +42,14 @@ def test_face_alignment_backend(monkeypatch):
     assert len(faces) == 2 and faces[0].area > faces[1].area
     face = faces[0]
     assert face.angles == pytest.approx((25, 5, -10), abs=0.1) and face.radius == pytest.approx(50, rel=1e-3)
-    np.testing.assert_allclose(face.centre, (120.5, 100.5), atol=0.05)  # it counts from pixel centres
+    np.testing.assert_allclose(face.centre, (120.5, 100.5), atol=0.05)  # the package counts from pixel centres
     expected = 50 * CANONICAL_FACE @ TURNED.T + np.float32((120.5, 100.5, 0))
     np.testing.assert_allclose(face.landmarks[:468], expected, atol=0.05)
     assert face.landmarks.shape == (478, 3) and face.actions.shape == (52,)
 
 
-def test_face_alignment_reads_an_open_mouth_and_closed_eyes():
-    points = CANONICAL_FACE[alignment.FROM_68].copy()
+def test_open_mouth_and_closed_eye_are_estimated_from_distances():
+    points = CANONICAL_FACE[alignment.MESH_LANDMARKS].copy()
     rest = alignment.estimate_actions(points)
     points[[65, 66, 67], 1] += 0.15
     points[[37, 38, 41, 40], 1] = points[[36, 39], 1].mean()

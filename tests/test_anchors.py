@@ -1,10 +1,10 @@
-"""Where a face has eyes and lips, and the map from there to the average face, on which the fine fields lie."""
+"""Anchor points of a face, and the affine map from a person's face to the average face, where the fine fields lie."""
 
 import numpy as np
 import pytest
 import torch
+from face_pictures import make_face
 from support import NANO, some_motion, some_picture, some_pose, stirred
-from test_faces import make_face
 from torch.testing import assert_close
 
 from mpkit.data.pairs import PairSet
@@ -23,30 +23,31 @@ def mapped(matrix, points):
     return torch.einsum("bij,bnj->bni", matrix, torch.nn.functional.pad(points[..., :2], (0, 1), value=1.0))
 
 
-def test_the_map_leads_every_feature_to_the_average_face():
+def test_alignment_maps_the_anchors_to_those_of_the_average_face():
     assert_close(mapped(align_to_average(LONG_FACE), LONG_FACE), torch.tensor([AVERAGE_ANCHORS]))
 
 
-def test_the_average_face_stays_where_it_is():
+def test_alignment_of_the_average_face_is_the_identity():
     points = torch.rand(1, 5, 2)
     assert_close(mapped(align_to_average(torch.tensor([AVERAGE_ANCHORS])), points), points, atol=1e-5, rtol=0)
 
 
-def test_the_map_of_a_mirrored_face_is_the_mirrored_map():
+def test_alignment_of_a_mirrored_face_is_the_mirrored_alignment():
     mirror, points = torch.tensor([-1.0, 1.0]), torch.rand(1, 5, 2)
     flipped = align_to_average(flip_anchors(LONG_FACE))
-    assert_close(mapped(flipped, points * mirror), mapped(align_to_average(LONG_FACE), points) * mirror, atol=1e-5, rtol=0)
+    expected = mapped(align_to_average(LONG_FACE), points) * mirror
+    assert_close(mapped(flipped, points * mirror), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("value", [0.0, 100.0])
-def test_anchors_that_no_face_has_are_no_error(value):
-    """All at one point there would be no map; they count as `MAX_ANCHOR_OFFSET` away from the average."""
+def test_anchors_that_no_face_has_are_limited(value):
+    """Three equal points have no affine map; so their offset from the average is limited to `MAX_ANCHOR_OFFSET`."""
     matrix = align_to_average(torch.full((1, 3, 3), value))
     assert matrix.isfinite().all() and matrix.abs().max() < 10 and MAX_ANCHOR_OFFSET < 0.2
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (35, -10, 20)])
-def test_a_tracked_face_has_its_anchors_wherever_it_looks(angles):
+def test_anchors_of_a_tracked_face_do_not_depend_on_its_pose(angles):
     face, own = make_face(angles=angles), LONG_FACE.clone()
     own[..., 2] = torch.tensor(ANCHOR_DEPTHS)
     for pair, point in zip(ANCHOR_LANDMARKS, own[0].numpy()):
@@ -54,14 +55,14 @@ def test_a_tracked_face_has_its_anchors_wherever_it_looks(angles):
     assert_close(anchors_in(face, Crop.of(face, margin=1.3)), own, atol=1e-4, rtol=0)
 
 
-def test_the_tracker_and_the_average_face_agree_on_what_a_feature_is():
+def test_canonical_mesh_has_the_anchors_of_the_average_face():
     anchors = anchors_of(CANONICAL_FACE)
     assert np.abs(anchors[:, :2] - np.float32(AVERAGE_ANCHORS)).max() < 0.02
     assert np.abs(anchors[:, 2] - np.float32(ANCHOR_DEPTHS)).max() < 0.04
 
 
-def test_fine_fields_lie_where_the_person_has_the_feature():
-    """A field that moves the average face's lips alone moves these lips, which are lower, and not what is above."""
+def test_fine_field_follows_the_lips_of_the_person():
+    """A field over the lips of the average face moves the lower lips of this person, and nothing above them."""
     face = torch.zeros(1, 2, 80, 80)
     x, y = AVERAGE_ANCHORS[2]
     column, row = (round((value - centre + 0.7) / 1.4 * 80 - 0.5) for value, centre in ((x, 0.0), (y, 0.1)))
@@ -72,8 +73,8 @@ def test_fine_fields_lie_where_the_person_has_the_feature():
     assert_close(moves(average), average)
 
 
-def test_what_is_in_a_mouth_is_seen_between_its_lips_however_deep_it_lies():
-    """Points on one ray of the camera, before a turned head, at the lips and behind them, have the same logits."""
+def test_mouth_logits_are_the_same_along_a_ray():
+    """At the lips of a turned head and at any depth behind them."""
     offsets = Offsets(torch.zeros(1, 3, 2, 2, 2), mouth=torch.rand(1, 4, 16, 16), mouth_window=(0.0, 0.25, 0.2))
     pose = some_pose(yaw=30, pitch=-10)
     lips = pose.apply(torch.tensor([[[[0.0, 0.25, LIPS_DEPTH]]]]))
@@ -83,22 +84,22 @@ def test_what_is_in_a_mouth_is_seen_between_its_lips_however_deep_it_lies():
     assert_close(at_lips[0, :, 0, 0], offsets.mouth[0, :, 7:9, 7:9].mean((1, 2)))  # the middle of the window
 
 
-def test_both_warps_of_an_avatar_know_its_anchors():
+def test_offsets_of_source_and_driver_have_the_alignment_of_the_source():
     model, motion = stirred(BaseModel(NANO)).eval(), some_motion()
     avatar = model.source(some_picture(), motion, LONG_FACE)
     for offsets in (avatar.offsets, model.drive(avatar, motion).offsets):
         assert_close(offsets.align, align_to_average(LONG_FACE))
     assert model.source(some_picture(), motion).align is None
     rest = model.neutral_anchors(some_picture(), motion, LONG_FACE)
-    assert_close(rest[:, :2], LONG_FACE[:, :2])  # a look moves what is between the corners of eyes, not the corners
+    assert_close(rest[:, :2], LONG_FACE[:, :2])  # no expression moves the corners of the eyes
     assert rest.shape == LONG_FACE.shape and (rest - LONG_FACE)[:, 2].abs().max() > 0
 
 
-def test_pairs_know_the_anchors_of_each_person(tmp_path):
+def test_pairs_have_the_anchors_of_each_person(tmp_path):
     write_shards(tmp_path, 2, frames=3, size=64, seed=3)
     track_shards(tmp_path)
     batch = PairSet({str(tmp_path): 1.0}, 4, 2, augment=False)[0]
     assert batch.source.anchors.shape == (4, 3, 3) and batch.driver.anchors.shape == (8, 3, 3)
-    away = batch.source.anchors[..., :2] - torch.tensor(AVERAGE_ANCHORS)
-    assert 0 < away.abs().max() < MAX_ANCHOR_OFFSET
+    offset = batch.source.anchors[..., :2] - torch.tensor(AVERAGE_ANCHORS)
+    assert 0 < offset.abs().max() < MAX_ANCHOR_OFFSET
     assert_close(batch.driver.anchors, batch.source.anchors.repeat_interleave(2, 0))

@@ -1,4 +1,4 @@
-"""Following a face: steadier than the tracker, never late, and one face for as long as it is seen."""
+"""Following a face through a clip: less jitter than the tracker, no delay, one person as long as they are found."""
 
 from types import SimpleNamespace
 
@@ -21,18 +21,18 @@ def face(x=100.0, yaw=0.0, blink=0.0, radius=50.0) -> Face:
     )
 
 
-def run(*moments):
-    """What `follow` gives for the faces of each frame."""
-    tracker = SimpleNamespace(detect=lambda picture, frames=iter(moments): next(frames))
-    return list(follow([(n, PICTURE) for n in range(len(moments))], tracker))
+def run(*frames):
+    """The results of `follow` for a clip; each argument is the list of faces in one frame."""
+    tracker = SimpleNamespace(detect=lambda picture, found=iter(frames): next(found))
+    return list(follow([(n, PICTURE) for n in range(len(frames))], tracker))
 
 
-def test_every_frame_comes_once_in_order():
+def test_every_frame_is_given_once_in_order():
     for count in (0, 1, 2, 5):
         assert [stamp for stamp, _, _ in run(*[[face()]] * count)] == list(range(count))
 
 
-def test_a_steady_motion_is_not_changed_and_not_late():
+def test_uniform_motion_is_unchanged_and_without_delay():
     series = [found for _, _, found in run(*[[face(100 + 2 * n, yaw=3 * n, blink=0.1 * n)] for n in range(6)])]
     for n, found in list(enumerate(series))[1:-1]:
         assert found.centre[0] == pytest.approx(100 + 2 * n, abs=1e-3) and found.box[0] == pytest.approx(50 + 2 * n)
@@ -42,23 +42,23 @@ def test_a_steady_motion_is_not_changed_and_not_late():
         assert np.allclose(found.rotation @ found.rotation.T, np.eye(3), atol=1e-5)
 
 
-def test_trembling_is_halved_at_least():
+def test_alternating_jitter_is_removed():
     series = [found.centre[0] for _, _, found in run(*[[face(100 + (-1) ** n)] for n in range(9)])]
     assert np.abs(np.diff(series[1:-1])).max() < 1e-3
 
 
-def test_gaps_stay_gaps_and_do_not_spread():
+def test_frames_without_a_face_stay_without_and_do_not_change_others():
     series = [found for _, _, found in run([face(100)], [], [face(110)], [face(112)])]
     assert series[1] is None and series[0].centre[0] == 100
     assert series[2].centre[0] == pytest.approx((0.5 * 110 + 0.25 * 112) / 0.75)
 
 
-def test_it_stays_with_the_face_it_began_with():
+def test_first_face_is_followed_although_another_becomes_larger():
     left, right = face(100, radius=50), face(400, radius=40)
-    grown = face(402, radius=60)  # the other one comes closer and is the larger one now
+    grown = face(402, radius=60)  # the right one, now the larger of the two
     series = run([left, right], [right, face(102)], [grown, face(104)], [grown])
     assert [found.centre[0] < 200 for _, _, found in series] == [True, True, True, False]
-    assert series[2][2].centre[0] == pytest.approx((0.5 * 104 + 0.25 * 102) / 0.75)  # no mean of two people
+    assert series[2][2].centre[0] == pytest.approx((0.5 * 104 + 0.25 * 102) / 0.75)  # not mixed with the other person
 
 
 def test_rotations_are_averaged_as_rotations():

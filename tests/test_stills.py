@@ -1,4 +1,4 @@
-"""Stills in and out: content, colour, depth, orientation, and one clear line for all that can be wrong."""
+"""Still pictures, read and written: content, colour, depth, orientation; and one clear line for every error."""
 
 import os
 import struct
@@ -6,14 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from media_files import (
-    HEIGHT,
-    WIDTH,
-    check_line,
-    difference,
-    picture,
-    write,
-)
+from media_files import HEIGHT, WIDTH, check_line, difference, picture, write
 from PIL import Image
 
 from mpkit.errors import MediaError
@@ -22,7 +15,7 @@ from mpkit.media.video_reader import VideoReader
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff"])
-def test_reads_stills_whatever_they_are_called(tmp_path, suffix):
+def test_stills_are_recognised_by_content_not_by_name(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(picture()).save(path, quality=95)
     path = path.rename(tmp_path / "a.mp4")
@@ -93,7 +86,7 @@ def test_cmyk_and_palette_become_rgb(tmp_path):
     assert difference(read_image(tmp_path / "b.png"), picture()) < 6
 
 
-def test_animations_are_no_stills(tmp_path):
+def test_animations_are_not_stills(tmp_path):
     first, *rest = [Image.fromarray(picture(i)) for i in range(3)]
     for name in ("a.gif", "a.webp", "a.png"):
         first.save(tmp_path / name, save_all=True, append_images=rest, duration=100)
@@ -111,7 +104,7 @@ def test_written_png_is_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("width, height", [(20000, 20000), (11000, 9500), (100_000, 100_000)])
-def test_huge_picture_is_refused_by_its_header(tmp_path, width, height):
+def test_huge_picture_is_refused_before_it_is_decoded(tmp_path, width, height):
     Image.fromarray(picture()).save(tmp_path / "a.png")
     data = (tmp_path / "a.png").read_bytes()
     header = b"IHDR" + struct.pack(">II", width, height) + data[24:29]
@@ -120,7 +113,7 @@ def test_huge_picture_is_refused_by_its_header(tmp_path, width, height):
         read_image(tmp_path / "a.png")
 
 
-def test_huge_video_is_refused_by_its_header(tmp_path):
+def test_huge_video_is_refused_before_it_is_decoded(tmp_path):
     data = bytearray(write(tmp_path / "a.gif", 3).read_bytes())
     for side, word in [(9000, "megapixels"), (60000, "too many pixels")]:
         data[6:10] = struct.pack("<HH", side, side)
@@ -129,7 +122,7 @@ def test_huge_video_is_refused_by_its_header(tmp_path):
             VideoReader(tmp_path / "a.gif")
 
 
-def test_limit_of_pixels_can_be_chosen(tmp_path):
+def test_limit_of_pixels_is_a_parameter(tmp_path):
     Image.fromarray(picture()).save(tmp_path / "a.png")
     with pytest.raises(MediaError, match="96 x 64"):
         read_image(tmp_path / "a.png", max_pixels=1000)

@@ -1,4 +1,4 @@
-"""Faces in pictures: find them, read their pose and expression, crop the head, cut it out of its background."""
+"""Faces in pictures: detect and track them, crop the head, separate the person from the background."""
 
 from mpkit.faces.crop import Crop, cut, paste, pose_in
 from mpkit.faces.face import Face, Tracker, select_face

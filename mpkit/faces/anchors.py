@@ -1,6 +1,7 @@
-"""Anchor points of a face: the centres of both eyes and of the lips, which say where a person has them.
+"""Anchor points of a face: the centres of both eyes and of the lips, which differ from person to person.
 
-The fine fields of `networks/face_field.py` live on the average face; its `align_to_average` takes these points.
+The fine fields of `networks/face_field.py` lie on the average face; by these points, its `align_to_average` maps a
+person's face to it.
 """
 
 import numpy as np
@@ -8,29 +9,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mpkit.faces.canonical import EYE_LANDMARKS
 from mpkit.faces.crop import Crop, pose_in
 from mpkit.faces.face import Face
 from mpkit.geometry import slide_along_rays
 
-# Pairs of landmarks whose middle is an anchor point: the eye on the picture's left, the other eye, the lips
-ANCHOR_LANDMARKS = ((33, 133), (263, 362), (13, 14))
-ANCHOR_DEPTHS = (-0.42, -0.42, -0.53)  # canonical z of the average face's anchor points
+# Pairs of landmarks with an anchor point in their middle: the corners of the eye on the picture's left, those of the
+# other eye, the inner edges of upper and lower lip.
+ANCHOR_LANDMARKS = (EYE_LANDMARKS[0][:2], EYE_LANDMARKS[1][:2], (13, 14))
+ANCHOR_DEPTHS = (-0.42, -0.42, -0.53)  # canonical z of the anchor points on the average face
 
 
 def anchors_of(landmarks: np.ndarray) -> np.ndarray:
-    """The anchor points (3, 3) of a face's landmarks (>= 468, 3), in the same coordinates."""
+    """The anchor points (3, 3) float32 of landmarks (>= 468, 3), in the same coordinates."""
     return np.stack([landmarks[list(pair)].mean(0) for pair in ANCHOR_LANDMARKS]).astype(np.float32)
 
 
 def anchors_in(face: Face, crop: Crop) -> Tensor:
-    """The canonical anchor points (1, 3, 3) of a tracked face, its expression still in.
+    """The canonical anchor points (1, 3, 3) of a tracked face, with its expression; `crop` is any crop of its picture.
 
-    Each lies on the ray through its landmark, as deep as on the average face: the tracker's own depth is a guess, and
-    when a head turns, an error in depth becomes a shift."""
+    x and y come from the landmarks, z from the average face: the tracker estimates depth badly, and when a head turns,
+    an error in depth becomes a shift."""
     pose = pose_in(face, crop)
-    seen = torch.from_numpy(crop.to_crop(anchors_of(face.landmarks)[:, :2]))
+    in_crop = torch.from_numpy(crop.to_crop(anchors_of(face.landmarks)[:, :2]))
     depths = torch.tensor(ANCHOR_DEPTHS)[:, None]
-    return slide_along_rays(pose.unapply(F.pad(seen, (0, 1))[None]), pose.rotation, depths)
+    return slide_along_rays(pose.unapply(F.pad(in_crop, (0, 1))[None]), pose.rotation, depths)
 
 
 def flip_anchors(anchors: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
-"""A face in a picture, what every tracker offers, and how one of several faces is chosen.
+"""`Face`, one tracked face of a picture; `Tracker`, the interface of all face trackers; the choice among several faces.
 
-Pixels are measured from the picture's outer edge: (0, 0) is its upper left corner, (0.5, 0.5) the first pixel's centre.
+Pixel coordinates start at the picture's outer edge: (0, 0) is its upper left corner, (0.5, 0.5) the centre of the first
+pixel.
 """
 
 from dataclasses import dataclass
@@ -15,44 +16,50 @@ from mpkit.geometry import angles_from_rotation
 
 @dataclass(frozen=True)
 class Face:
-    """One face in one picture. Lengths are pixels of that picture, z away from the camera."""
+    """One face in one picture. Lengths are pixels of that picture, also along z, which points away from the camera."""
 
-    landmarks: np.ndarray  # (478, 3) float32, MediaPipe's topology; the last ten are the irises
+    landmarks: np.ndarray  # (478, 3) float32, x, y, z in MediaPipe's topology; the last ten are the irises
     box: tuple[float, float, float, float]  # x0, y0, x1, y1 around the landmarks
-    actions: np.ndarray  # (52,) float32 in [0, 1], in the order of ACTIONS
-    gaze: np.ndarray  # (2,) float32, about [-1, 1]: x to the picture's right, y down, relative to the head
-    rotation: np.ndarray  # (3, 3) float32, see mpkit.geometry
-    centre: np.ndarray  # (2,) float32, where the canonical origin (the head's centre) lies
-    radius: float  # pixels per canonical unit: the half side of the head crop
-    # In clips, pixels x, y: how far the shoulders are from where the head's pose tells (faces/shoulders.py)
+    actions: np.ndarray  # (52,) float32 in [0, 1], in the order of `actions.ACTIONS`
+    gaze: np.ndarray  # (2,) float32, about [-1, 1], at most 1.5: x to the picture's right, y down, in the head's frame
+    rotation: np.ndarray  # (3, 3) float32, R of the head pose, see `geometry`
+    centre: np.ndarray  # (2,) float32, x, y of the canonical origin, the centre of the head
+    radius: float  # pixels per canonical unit, which is the half side of the head crop
+    # Offset x, y of the shoulders from where the head pose predicts them; measured in clips only (faces/shoulders.py)
     shoulders: tuple[float, float] = (0.0, 0.0)
 
     @property
     def angles(self) -> tuple[float, float, float]:
-        """Yaw, pitch, roll in degrees."""
+        """Yaw, pitch and roll in degrees."""
         return tuple(angle.item() for angle in angles_from_rotation(torch.from_numpy(self.rotation)))
 
     @property
     def area(self) -> float:
-        """Of the box, in square pixels."""
+        """Area of the box in square pixels."""
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
 
 class Tracker(Protocol):
-    """What every backend offers. Close it, or use it as a context manager."""
+    """The interface of every face tracker. Use it as a context manager, or close it after use."""
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """The faces of an RGB picture (H, W, 3) uint8, largest first; an empty list if there are none."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Frees the tracker's network."""
 
-    def __enter__(self) -> "Tracker": ...
+    def __enter__(self) -> "Tracker":
+        return self
 
-    def __exit__(self, *error) -> None: ...
+    def __exit__(self, *error) -> None:
+        self.close()
 
 
 def select_face(faces: list[Face], which: str | int = "largest") -> Face:
-    """The face asked for: "largest", or a number that counts the faces from 1, from left to right in the picture."""
+    """The largest face, or face number `which`: from left to right in the picture, the leftmost is 1.
+
+    Raises NoFaceError if there is no face, no face of that number, or `which` is neither "largest" nor a number.
+    """
     if not faces:
         raise NoFaceError("no face found; use a picture where a face looks roughly towards the viewer")
     if which == "largest":
@@ -65,18 +72,27 @@ def select_face(faces: list[Face], which: str | int = "largest") -> Face:
 
 
 def central_face(tracker: Tracker, picture: np.ndarray) -> Face | None:
-    """The face nearest to the middle of a crop, where the head belongs."""
-    faces = tracker.detect(picture)
-    middle = np.float32(picture.shape[1::-1]) / 2
-    return min(faces, key=lambda face: float(np.linalg.norm(face.centre - middle)), default=None)
+    """The face nearest to the middle of a head crop (H, W, 3) uint8; None if the tracker finds no face."""
+    return nearest_face(tracker.detect(picture), np.float32(picture.shape[1::-1]) / 2)
 
 
-def nearest(faces: list[Face], last: Face) -> Face:
-    """The face where the last one was; the largest one where none is near."""
-    face = min(faces, key=lambda face: distance(face, last))
-    return face if distance(face, last) < last.radius else select_face(faces)
+def followed_face(faces: list[Face], last: Face | None) -> Face:
+    """The face to follow from one frame of a clip to the next: the one where `last`, the face of an earlier frame, was;
+    the largest one if none is near, or if there was none before. Raises NoFaceError if there is no face."""
+    face = nearest_face(faces, last.centre) if last else None
+    return face if face and is_near(face, last) else select_face(faces)
 
 
-def distance(face: Face, other: Face) -> float:
-    """Between the heads' centres, pixels."""
-    return float(np.linalg.norm(face.centre - other.centre))
+def nearest_face(faces: list[Face], point: np.ndarray) -> Face | None:
+    """The face whose centre is nearest to a point (x, y) in pixels; None if there is no face."""
+    return min(faces, key=lambda face: float(np.linalg.norm(face.centre - point)), default=None)
+
+
+def is_near(face: Face, reference: Face) -> bool:
+    """Whether a face counts as the same person as `reference`: their centres are less than its radius apart."""
+    return float(np.linalg.norm(face.centre - reference.centre)) < reference.radius
+
+
+def bounding_box(points: np.ndarray) -> tuple[float, float, float, float]:
+    """x0, y0, x1, y1 around points (N, 2 or 3)."""
+    return *points[:, :2].min(0).tolist(), *points[:, :2].max(0).tolist()

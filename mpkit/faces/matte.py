@@ -1,53 +1,48 @@
-"""The matte: how much of each pixel is the person, and what the picture might look like without them."""
+"""The matte: the alpha of a person, i.e. the share of each pixel that shows the person. And the filled background."""
 
-import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from mpkit.faces.crop import Crop, cut
-from mpkit.faces.tasks import create_task, media_image
+from mpkit.faces.tasks import MediaPipeTask
 
 SEGMENTER_FILE = Path(__file__).parents[1] / "assets" / "selfie_segmenter.tflite"
-SEGMENTER_MARGIN = 1.3  # the head crop is looked at this much wider: the segmenter knows heads above shoulders
-GUIDE_SIDE = 384  # side of the picture at which the guided filter's coefficients are found
-GUIDE_RADIUS = 6  # pixels of it
-GUIDE_EPSILON = 4e-4  # variance (of colours in [0, 1]) below which the guide counts as flat
-FILL_SIDE = 256  # side of the picture at which the background is filled
+SEGMENTER_MARGIN = 1.3  # a head crop is segmented in a view that is larger by this: the segmenter expects shoulders
+CERTAIN_MARGIN = 0.06  # alpha up to this becomes 0, from 1 minus this on it becomes 1
+MIN_PERSON_ALPHA = 0.3  # alpha above which neighbouring pixels belong to the same person
+FOCUS_SHARE = 0.15  # half side of the square around the focus that selects the person, of the picture's shorter side
+GUIDE_SIDE = 384  # longer side, in pixels, at which the guided filter computes its coefficients
+GUIDE_RADIUS = 6  # half side of its box filter there, in pixels
+GUIDE_EPSILON = 4e-4  # variance of colours in [0, 1] below which the filter sees no edge
+FILL_SIDE = 256  # longer side, in pixels, at which the background is filled
+TINTED_SHARE = 0.02  # of that side: width of the border around a person that hair and shadow tint
+MAX_KNOWN_ALPHA = 0.9  # alpha from which on the background of a pixel counts as unknown
 
 
-class Matte:
-    """Person segmentation by MediaPipe's selfie segmenter (256 px), refined along the picture's own edges."""
+class Matte(MediaPipeTask):
+    """Person segmentation by MediaPipe's selfie segmenter (256 pixels), refined along the edges of the picture.
+
+    Raises MpkitError if MediaPipe cannot be imported."""
 
     def __init__(self):
-        self._lock = threading.Lock()  # the segmenter takes one picture at a time
-        self._segmenter = create_task(
-            self, "ImageSegmenter", SEGMENTER_FILE, output_confidence_masks=True, output_category_mask=False
-        )
-
-    def close(self) -> None:
-        self._segmenter.close()
-
-    def __enter__(self) -> "Matte":
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.close()
+        super().__init__("ImageSegmenter", SEGMENTER_FILE, output_confidence_masks=True, output_category_mask=False)
 
     def __call__(self, image: np.ndarray, focus: tuple[float, float] | None = None) -> np.ndarray:
-        """The alpha, (H, W) float32 in [0, 1], of the person at `focus` (pixels; default: the middle) of an RGB picture
-        (H, W, 3) uint8. Works best on a head and shoulders; use `in_crop` for a head in a large picture."""
-        with self._lock:
-            result = self._segmenter.segment(media_image(image))
-            alpha = result.confidence_masks[0].numpy_view().reshape(image.shape[:2]).astype(np.float32)
+        """The alpha (H, W) float32 in [0, 1] of one person in an RGB picture (H, W, 3) uint8.
+
+        focus (x, y): pixels of a point on that person, by default the middle of the picture. It works best on a head
+        with shoulders; for a head in a large picture use `in_crop`."""
+        alpha = self._run(image).confidence_masks[0].numpy_view().reshape(image.shape[:2]).astype(np.float32)
         height, width = alpha.shape
-        alpha = _only_connected(alpha, focus or (width / 2, height / 2))
+        alpha = _select_person(alpha, focus or (width / 2, height / 2))
         alpha = guided_filter(image, alpha)
-        return ((alpha - 0.06) / 0.88).clip(0, 1)  # what is nearly certain is certain
+        return ((alpha - CERTAIN_MARGIN) / (1 - 2 * CERTAIN_MARGIN)).clip(0, 1)
 
     def in_crop(self, image: np.ndarray, crop: Crop, size: int) -> np.ndarray:
-        """The alpha of a head crop at `size` pixels, (size, size): as of `cut(image, crop, size)`, but steadier."""
+        """The alpha (size, size) of `cut(image, crop, size)`, segmented together with the surroundings of the crop, so
+        that it changes less from frame to frame."""
         wide_size = round(size * SEGMENTER_MARGIN / 2) * 2
         wide = Crop(crop.x, crop.y, crop.radius * wide_size / size)
         alpha = self(cut(image, wide, wide_size))
@@ -55,11 +50,12 @@ class Matte:
         return alpha[border : border + size, border : border + size]
 
 
-def _only_connected(alpha: np.ndarray, focus: tuple[float, float]) -> np.ndarray:
-    """Fades out whatever is not connected to the person at `focus`."""
-    count, labels = cv2.connectedComponents((alpha > 0.3).astype(np.uint8))
+def _select_person(alpha: np.ndarray, focus: tuple[float, float]) -> np.ndarray:
+    """The alpha (H, W) of all people with those faded out that are not connected to the one at `focus` (x, y); without
+    a person there, all of it."""
+    count, labels = cv2.connectedComponents((alpha > MIN_PERSON_ALPHA).astype(np.uint8))
     height, width = alpha.shape
-    reach = max(2, round(min(height, width) * 0.15))
+    reach = max(2, round(min(height, width) * FOCUS_SHARE))
     x, y = int(np.clip(focus[0], 0, width - 1)), int(np.clip(focus[1], 0, height - 1))
     near = labels[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
     votes = np.bincount(near[near > 0], minlength=count)
@@ -71,11 +67,12 @@ def _only_connected(alpha: np.ndarray, focus: tuple[float, float]) -> np.ndarray
 
 
 def guided_filter(image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The guided filter (He et al. 2010) with a colour guide, coefficients found at low resolution (He and Sun 2015):
-    `values` (H, W) float32 moved onto the edges of `image` (H, W, 3) uint8; (H, W) float32."""
+    """`values` (H, W) float32 with their edges moved onto those of `image` (H, W, 3) uint8: (H, W) float32 in [0, 1].
+
+    The guided filter with a colour guide (He et al. 2010), its coefficients computed at low resolution (He and Sun
+    2015)."""
     height, width = values.shape
-    scale = min(1.0, GUIDE_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = _reduced_size(width, height, GUIDE_SIDE)
     guide = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     low = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
 
@@ -94,30 +91,38 @@ def guided_filter(image: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def fill_background(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The picture (H, W, 3) uint8 without the person of `alpha` (H, W): smooth colours flow in from around them."""
+    """The picture (H, W, 3) uint8 with the person of `alpha` (H, W), [0, 1], replaced by a smooth continuation of the
+    colours around them; (H, W, 3) uint8."""
     height, width = alpha.shape
-    scale = min(1.0, FILL_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = _reduced_size(width, height, FILL_SIDE)
     person = cv2.resize(alpha.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    near = max(2, round(max(size) * 0.02))  # hair and shadow tint the background next to them
-    person = cv2.GaussianBlur(cv2.dilate(person, np.ones((3, 3)), iterations=near), None, near / 2).clip(0, 1)
+    border = max(2, round(max(size) * TINTED_SHARE))
+    person = cv2.GaussianBlur(cv2.dilate(person, np.ones((3, 3)), iterations=border), None, border / 2).clip(0, 1)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    filled = _flow_in(small, (1 - person) ** 2 * (person < 0.9))
-    filled = cv2.resize(cv2.GaussianBlur(filled, None, near), (width, height), interpolation=cv2.INTER_CUBIC)
+    filled = _push_pull(small, (1 - person) ** 2 * (person < MAX_KNOWN_ALPHA))
+    filled = cv2.resize(cv2.GaussianBlur(filled, None, border), (width, height), interpolation=cv2.INTER_CUBIC)
     hole = cv2.resize(person, (width, height))[..., None]
     return (image + hole * (filled - image)).round().clip(0, 255).astype(np.uint8)
 
 
-def _flow_in(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Push-pull interpolation (Gortler et al. 1996): pixels where `known` (H, W) is 0 take the colours around them."""
+def _push_pull(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Push-pull interpolation (Gortler et al. 1996) of an image (H, W, 3) float32: where its weight `known` (H, W) in
+    [0, 1] is small, it takes the colours around, found at half the resolution."""
     height, width = known.shape
     if min(height, width) <= 2:
         weight = known[..., None]
         mean = (image * weight).sum((0, 1)) / weight.sum() if weight.sum() > 1e-6 else image.mean((0, 1))
         return image * weight + mean * (1 - weight)
     size = (width + 1) // 2, (height + 1) // 2
-    less_known = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
-    less = cv2.resize(image * known[..., None], size, interpolation=cv2.INTER_AREA)
-    less = less / np.maximum(less_known, 1e-6)[..., None]
-    coarse = cv2.resize(_flow_in(less, np.minimum(less_known * 2, 1)), (width, height), interpolation=cv2.INTER_LINEAR)
+    half_known = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
+    half = cv2.resize(image * known[..., None], size, interpolation=cv2.INTER_AREA)
+    half = half / np.maximum(half_known, 1e-6)[..., None]
+    coarse = _push_pull(half, np.minimum(half_known * 2, 1))
+    coarse = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     return image * known[..., None] + coarse * (1 - known[..., None])
+
+
+def _reduced_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """(width, height) of a picture reduced so that its longer side has at most `side` pixels."""
+    scale = min(1.0, side / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,51 +1,108 @@
-"""Face tracking: pictures in, faces out. A `Face` has landmarks, the 52 facial actions, gaze and the head's pose.
-
-Pixels are measured from the picture's outer edge: (0, 0) is its upper left corner, (0.5, 0.5) the first pixel's centre.
-"""
+"""The default face tracker: MediaPipe's FaceLandmarker on the CPU."""
 
 import itertools
 import math
-import threading
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from mpkit.actions import ACTIONS
-from mpkit.faces.canonical import LANDMARKER_FILE, fit_pose
-from mpkit.faces.face import Face, distance, nearest, select_face
-from mpkit.faces.tasks import create_task, media_image
+from mpkit.faces.canonical import EYE_LANDMARKS, LANDMARKER_FILE, fit_pose
+from mpkit.faces.face import Face, bounding_box, followed_face, is_near, nearest_face
+from mpkit.faces.tasks import MediaPipeTask
 
-DETECTION_SIDE = 1280  # larger pictures are shrunk to this for detection; landmarks lose nothing: the net sees 256 px
-SEARCH_EVERY = 10  # frames of a clip without a face: every so many of them, look for small faces too
-SMALL_SIDE = 320  # a picture below this is enlarged to it
-CLOSE_SIDE = 256  # pixels of a closer look
-MOST_FACES = 8  # that are found in one picture
-FRAMED = 0.6  # share of a view that a head fills where it need not be looked at closer
+MAX_FACES = 8  # in one picture
+# The longer side of what the landmarker gets, in pixels. Shrinking costs no precision: its network sees 256 pixels.
+MIN_DETECTION_SIDE, MAX_DETECTION_SIDE = 320, 1280
+HEAD_CROP_SIDE = 256  # pixels of a head crop in which a face is read
+LARGE_HEAD_SHARE = 0.6  # share of a region's longer side from which on a head crop is not read again: it is as large
+SEARCH_REGION_SHARES = (0.65, 0.35)  # of the picture's shorter side: the squares in which small faces are searched
+MIN_SEARCH_SIDE = 64  # pixels of such a square
+MAX_SEARCH_RATIO = 20  # of the picture's longer side to it; very long pictures would need too many
+SEARCH_STEP = 10  # frames: in a clip without a face, small faces are searched in every 10th frame
 
-# Landmarks (outer corner, inner corner, iris) of the eye on the picture's left, then of the other.
-EYES = ((33, 133, 468), (263, 362, 473))
-GAZE_GAIN = (2.5, 4.0)  # iris offset from the middle of the corners, in half eye widths, times this is about [-1, 1]
-GAZE_REST_Y = -0.14  # that offset of a straight look: the iris sits a little above the line of the corners
+GAZE_GAIN = (2.5, 4.0)  # x, y: from half widths of the eye to a gaze of about [-1, 1]
+GAZE_REST_Y = -0.14  # y of a straight gaze, half widths of the eye: the iris is a little above the line of the corners
 
-
-
-
-
+Region = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of a picture; it may reach beyond it
 
 
+class MediaPipeTracker(MediaPipeTask):
+    """Finds 478 landmarks and 52 actions of each face, also in paintings. See `Tracker` for the interface.
+
+    A face is found in the picture and then read in its head crop: what the landmarker reads in a whole picture depends
+    on how large the face is in it, and can be far off (docs/training-log.md, 9.). A picture without a face is searched
+    again, padded and in parts.
+    `video`: the frames of one clip, in order. One face is followed from head crop to head crop; only frames without it
+    are searched. Raises MpkitError if MediaPipe cannot be imported.
+    """
+
+    def __init__(self, video: bool = False):
+        super().__init__("FaceLandmarker", LANDMARKER_FILE, num_faces=MAX_FACES, output_face_blendshapes=True)
+        self.video = video
+        self._last: Face | None = None  # of a clip: the followed face in the last frame that shows it
+        self._misses = 0  # of a clip: number of frames without a face since then
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """See `Tracker.detect`. In a clip: the followed face alone, as long as it is found."""
+        face = self._read_head_crop(image, self._last) if self.video and self._last else None
+        faces = [face] if face else self._search(image)
+        if self.video:
+            self._misses = 0 if faces else self._misses + 1
+            if faces:
+                self._last = followed_face(faces, self._last)
+        return sorted(faces, key=lambda face: -face.area)
+
+    def _search(self, image: np.ndarray) -> list[Face]:
+        """All faces of the first region that shows any: the whole picture, then those of `_search_regions`."""
+        height, width = image.shape[:2]
+        further = _search_regions(width, height) if self._misses % SEARCH_STEP == 0 else []
+        for region in itertools.chain([(0, 0, width, height)], further):
+            faces = self._detect_in(image, region)
+            if faces:
+                large = LARGE_HEAD_SHARE * max(region[2] - region[0], region[3] - region[1])
+                return [
+                    face if 2 * face.radius > large else self._read_head_crop(image, face) or face for face in faces
+                ]
+        return []
+
+    def _read_head_crop(self, image: np.ndarray, face: Face) -> Face | None:
+        """The face at the place of `face`, read in the head crop of `face`; None if there is none."""
+        centre = face.centre.clip(0, np.float32(image.shape[1::-1]))
+        x0, y0 = (round(float(coordinate - face.radius)) for coordinate in centre)
+        side = max(2, round(2 * face.radius))
+        faces = self._detect_in(image, (x0, y0, x0 + side, y0 + side), HEAD_CROP_SIDE)
+        nearest = nearest_face(faces, face.centre)
+        return nearest if nearest and is_near(nearest, face) else None
+
+    def _detect_in(self, image: np.ndarray, region: Region, side: int | None = None) -> list[Face]:
+        """The faces in a region of the picture, its longer side resized to `side` pixels, see `_cut_region`."""
+        view, scale = _cut_region(image, region, side)
+        result = self._run(view)
+        height, width = view.shape[:2]
+        faces = []
+        for points, shapes in zip(result.face_landmarks, result.face_blendshapes, strict=True):
+            landmarks = np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32) / scale
+            landmarks += np.float32((region[0], region[1], 0))
+            scores = {shape.category_name: shape.score for shape in shapes}
+            faces.append(face_from_landmarks(landmarks, np.float32([scores.get(name, 0.0) for name in ACTIONS])))
+        return faces
 
 
-
-
-
-
-
+def face_from_landmarks(landmarks: np.ndarray, actions: np.ndarray) -> Face:
+    """A Face from MediaPipe's landmarks (478, 3) in pixels and its actions (52,), which are clipped to [0, 1]."""
+    rotation, centre, radius = fit_pose(landmarks)
+    gaze = gaze_from_landmarks(landmarks, rotation)
+    return Face(landmarks, bounding_box(landmarks), actions.clip(0, 1), gaze, rotation, centre[:2], radius)
 
 
 def gaze_from_landmarks(landmarks: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Where both irises (478 landmarks, pixels) stand between the corners of their eyes, in the head's frame; (2,)."""
+    """`Face.gaze` (2,): the offset of the irises from the middle of the corners of the eyes, mean of both eyes.
+
+    landmarks (478, 3) in pixels; rotation (3, 3) is the head's R, which is taken out of the offset."""
     offsets = []
-    for outer, inner, iris in EYES:
+    for outer, inner, iris in EYE_LANDMARKS:
         corners = (landmarks[[outer, inner]] @ rotation)[:, :2]  # p @ R is R^T p: the head turned back to frontal
         half_width = np.linalg.norm(corners[0] - corners[1]) / 2
         offsets.append(((landmarks[iris] @ rotation)[:2] - corners.mean(0)) / max(half_width, 1e-6))
@@ -53,95 +110,16 @@ def gaze_from_landmarks(landmarks: np.ndarray, rotation: np.ndarray) -> np.ndarr
     return gaze.clip(-1.5, 1.5).astype(np.float32)
 
 
-class MediaPipeTracker:
-    """MediaPipe's FaceLandmarker on the CPU: 478 landmarks and 52 actions; finds faces in paintings too.
+def _search_regions(width: int, height: int) -> Iterator[Region]:
+    """Regions in which the landmarker may find a face that it misses in the whole picture.
 
-    A face is found in the picture and then read in its head crop: what the landmarker reads in a whole picture depends
-    on how large the face is in it, and may be far off (docs/training-log.md, 9.). A picture without a face is looked at
-    again, padded and in parts. `video`: the face nearest to the last one is followed from head crop to head crop.
-    """
-
-    def __init__(self, video: bool = False):
-        self.video = video
-        self._last: Face | None = None  # of a clip: the face that is followed
-        self._misses = 0  # of a clip: frames without a face since
-        self._lock = threading.Lock()  # the landmarker takes one picture at a time
-        self._landmarker = create_task(
-            self, "FaceLandmarker", LANDMARKER_FILE, num_faces=MOST_FACES, output_face_blendshapes=True
-        )
-
-    def close(self) -> None:
-        self._landmarker.close()
-
-    def __enter__(self) -> "MediaPipeTracker":
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.close()
-
-    def detect(self, image: np.ndarray) -> list[Face]:
-        """See `Tracker.detect`. Of a clip, while its face is seen, that one alone."""
-        face = self._closer(image, self._last) if self.video and self._last else None
-        faces = [face] if face else self._search(image)
-        if self.video:
-            self._misses = 0 if faces else self._misses + 1
-            if faces:
-                self._last = nearest(faces, self._last) if self._last else select_face(faces)
-        return sorted(faces, key=lambda face: -face.area)
-
-    def _search(self, image: np.ndarray) -> list[Face]:
-        """All faces of a picture, each read where it was found, closer."""
-        height, width = image.shape[:2]
-        whole = 0, 0, width, height
-        views = itertools.chain([whole], _other_views(width, height) if self._misses % SEARCH_EVERY == 0 else [])
-        for view in views:
-            faces = self._detect_in(image, view)
-            if faces:
-                large = FRAMED * max(view[2] - view[0], view[3] - view[1])
-                return [face if 2 * face.radius > large else self._closer(image, face) or face for face in faces]
-        return []
-
-    def _closer(self, image: np.ndarray, face: Face) -> Face | None:
-        """A face as its head crop shows it; None where it is not there."""
-        middle = face.centre.clip(0, np.float32(image.shape[1::-1]))
-        x0, y0 = (round(float(at - face.radius)) for at in middle)
-        side = max(2, round(2 * face.radius))
-        seen = self._detect_in(image, (x0, y0, x0 + side, y0 + side), CLOSE_SIDE)
-        closest = min(seen, key=lambda other: distance(other, face), default=None)
-        return closest if closest and distance(closest, face) < face.radius else None
-
-    def _detect_in(self, image: np.ndarray, region: tuple[int, int, int, int], side: int | None = None) -> list[Face]:
-        """The faces in a region (x0, y0, x1, y1) of the picture, which may reach beyond its border; seen at `side`
-        pixels, or at about its own size."""
-        view, scale = _cut_region(image, region, side)
-        with self._lock:
-            result = self._landmarker.detect(media_image(view))
-        height, width = view.shape[:2]
-        faces = []
-        for points, shapes in zip(result.face_landmarks, result.face_blendshapes, strict=True):
-            landmarks = np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32) / scale
-            landmarks += np.float32((region[0], region[1], 0))
-            scores = {shape.category_name: shape.score for shape in shapes}
-            faces.append(make_face(landmarks, np.float32([scores.get(name, 0.0) for name in ACTIONS])))
-        return faces
-
-
-def make_face(landmarks: np.ndarray, actions: np.ndarray) -> Face:
-    """A Face from MediaPipe's 478 landmarks in pixels and the 52 actions."""
-    rotation, centre, radius = fit_pose(landmarks)
-    box = (*landmarks[:, :2].min(0).tolist(), *landmarks[:, :2].max(0).tolist())
-    gaze = gaze_from_landmarks(landmarks, rotation)
-    return Face(landmarks, box, actions.clip(0, 1), gaze, rotation, centre[:2], radius)
-
-
-def _other_views(width: int, height: int):
-    """Regions where a face may be found that the whole picture did not show: padded (the face fills the picture), then
-    ever smaller squares (the face is small), the middle first."""
+    First the padded picture, for a face that fills the picture; then squares, for small faces: the larger ones first,
+    and among those of one size the nearest to the middle first."""
     pad = max(width, height) // 2
     yield -pad, -pad, width + pad, height + pad
-    for share in (0.65, 0.35):
+    for share in SEARCH_REGION_SHARES:
         side = int(min(width, height) * share)
-        if side < 64 or max(width, height) > 20 * side:  # too small to hold a face, or a ribbon
+        if side < MIN_SEARCH_SIDE or max(width, height) > MAX_SEARCH_RATIO * side:
             return
         columns, rows = (np.linspace(0, size - side, 1 + -(-2 * (size - side) // side)) for size in (width, height))
         corners = [(int(x), int(y)) for x in columns for y in rows]
@@ -150,14 +128,15 @@ def _other_views(width: int, height: int):
             yield x, y, x + side, y + side
 
 
-def _cut_region(image: np.ndarray, region: tuple[int, int, int, int], wanted: int | None) -> tuple[np.ndarray, float]:
-    """The region, grey beyond the picture, its longer side `wanted` pixels, or what the landmarker likes. Returns it
-    and its pixels per pixel of the picture."""
+def _cut_region(image: np.ndarray, region: Region, side: int | None) -> tuple[np.ndarray, float]:
+    """The region as a picture (h, w, 3) uint8, grey beyond the border of `image`, and its pixels per pixel of `image`.
+
+    Its longer side has `side` pixels; by default its own, brought into MIN_DETECTION_SIDE to MAX_DETECTION_SIDE."""
     x0, y0, x1, y1 = region
     height, width = image.shape[:2]
     view = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
-    side = max(x1 - x0, y1 - y0)
-    scale = (wanted or min(max(side, SMALL_SIDE), DETECTION_SIDE)) / side
+    own_side = max(x1 - x0, y1 - y0)
+    scale = (side or min(max(own_side, MIN_DETECTION_SIDE), MAX_DETECTION_SIDE)) / own_side
     border = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
     if any(border):
         view = cv2.copyMakeBorder(view, *border, cv2.BORDER_CONSTANT, value=(128, 128, 128))

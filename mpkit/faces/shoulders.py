@@ -1,107 +1,125 @@
-"""Shoulders: how far a driver's are from where its head tells.
+"""Shoulders (ours): where a head pose predicts them, and their offset from there in a clip.
 
-A head's pose does not tell where the shoulders are: one bows and they stay, one rocks and they come along. On average
-they follow a head part of its way (`expected_shift`, fitted to real clips); that is what synthetic heads do and what W learns.
-In a clip they can be SEEN: `Shoulders` registers what lies below the chin on the first frame (ECC, Evangelidis and
-Psarakis 2008) and keeps what the head did not tell. `networks.render.move_shoulders` moves a portrait's by it.
+A head pose does not determine where the shoulders are: a bow leaves them in place, a sway of the body moves them along.
+On average they move by a fixed share of the head's motion (`expected_shift`, fitted to real clips). Synthetic heads
+move that way, so W learns it. In a clip the shoulders are visible: `ShoulderTracker` registers the strip below the chin
+to the first frame (ECC, Evangelidis and Psarakis 2008) and keeps the difference to the prediction, which
+`animation/shoulder_shift.py` then applies to the portrait.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from mpkit.faces.canonical import CHIN
 from mpkit.faces.crop import Crop, cut
-from mpkit.faces.face import Face, distance
+from mpkit.faces.face import Face, is_near
 
-# Of a head's shift, and of where its turn takes the base of the neck, shoulders follow so much in x, y and z.
-NECK_BASE = np.float32((0.0, 0.62, 0.25))
-FOLLOW_SHIFT = np.float32((0.73, 0.27, 0.0))
-FOLLOW_TURN = np.float32((0.52, 0.11, 0.0))
+NECK_BASE = np.float32((0.0, 0.62, 0.25))  # canonical point; a head that turns moves it
+FOLLOW_SHIFT = np.float32((0.73, 0.27, 0.0))  # share in x, y, z of the head's shift by which shoulders move
+FOLLOW_TURN = np.float32((0.52, 0.11, 0.0))  # share of the shift of NECK_BASE, where the head turns
+SHOULDER_CENTRE = np.float32((0.0, 0.8, 0.0))  # canonical point between the shoulders
 
-LEVEL = np.float32((0.0, 0.8, 0.0))  # of shoulders, canonical
-
-SIDE = 96  # pixels of the view in which shoulders are watched
-REACH = 1.2  # its half side, in head crops
-WIDTH = 0.75  # what is watched: so far to either side of the head,
-TOP = (0.05, 0.15)  # from so far below the chin; the more, the more of the person is in the picture,
-HEIGHT = 0.4  # which is to leave so much of it
-SURE = 0.9  # correlation with the frame it is compared with; below, shoulders are out of sight
-SMALLEST = 3  # pixels of the view, in either direction
-FARTHEST = 0.14  # from where the head tells, in x and in y, head crops; the necks of portraits stretch no further
-STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-3)
+VIEW_SIDE = 96  # pixels of the view in which shoulders are registered
+VIEW_MARGIN = 1.2  # its side in sides of the first frame's head crop
+# The strip of the view that counts as shoulders, in canonical units. It reaches down to the border of picture or view.
+STRIP_HALF_WIDTH = 0.75  # to the left and right of the head's centre
+STRIP_HEIGHT = 0.4  # its top is chosen for this height,
+STRIP_TOP_RANGE = (0.05, 0.15)  # but within this range below the chin
+MIN_STRIP_SIDE = 3  # pixels of the view; a smaller strip is not registered
+MIN_CORRELATION = 0.9  # of a strip with the view at the place that is found
+MAX_SHOULDER_OFFSET = 0.14  # in x and in y, canonical units; a portrait's neck can be stretched by that much
+ECC_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-3)  # iterations, gain in correlation
+ECC_BLUR = 3  # pixels, side of the Gaussian kernel
 
 
 def expected_shift(rotation: np.ndarray, shift: np.ndarray, scale: float) -> np.ndarray:
-    """Where a head's pose takes the shoulders, (3,) in its coordinates: what moves them beside their scale."""
+    """By how much a head pose moves the shoulders, (3,): R (3, 3), t (3,) and s of the pose, in any coordinates.
+
+    The scaling of the shoulders about the origin comes on top of it."""
     return scale * FOLLOW_TURN * (rotation @ NECK_BASE - NECK_BASE) + FOLLOW_SHIFT * shift
 
 
-class Shoulders:
-    """Watches the shoulders of one person through the frames of a clip."""
+class _Strip(NamedTuple):
+    """The shoulders in the view of one frame."""
+
+    pixels: np.ndarray  # (h, w) uint8; (0, 0) where the picture does not show them
+    corner: np.ndarray  # (2,) x, y of its upper left pixel in the view
+    shift: np.ndarray  # (2,) x, y from the shoulders of the first frame to these, pixels of the picture
+
+
+class ShoulderTracker:
+    """Measures the offset of the shoulders from their prediction. Call it for every frame of a clip, in order."""
 
     def __init__(self):
-        self._face = None  # of the last frame
-        self._crop = None  # of all frames
-        self._anchor = None  # with what the next frame is compared: shoulders, where they are in the view, and `before`
-        self._last = None  # the same of the last frame
-        self._start = np.zeros(2)  # how far the last frame was from the anchor, pixels of the view
-        self._first = self._rest = np.zeros(2)
+        self._last_face: Face | None = None
 
     def __call__(self, picture: np.ndarray, face: Face) -> Face:
-        """The face of a frame (H, W, 3) uint8 with its `shoulders`, the first frame's being where they are told. Where
-        they cannot be seen the last answer holds; a face that is elsewhere all at once begins anew."""
-        if self._face and distance(face, self._face) > self._face.radius:
-            self.__init__()
-        self._face, told = face, self._told(face)
-        if self._crop is None:
-            self._crop, self._first = Crop.of(face, REACH), told
-        view = cv2.GaussianBlur(cv2.cvtColor(cut(picture, self._crop, SIDE), cv2.COLOR_RGB2GRAY), None, 1.0)
-        seen = self._seen(view)
-        if seen is None:  # much has changed since the anchor: less since the last frame
-            self._anchor, self._start = self._last, np.zeros(2)
-            seen = self._seen(view)
-        told = told - self._first
-        if seen is not None:
-            farthest = FARTHEST * face.radius
-            self._rest = (seen - told).clip(-farthest, farthest)
-        self._last = self._shown(view, picture, face, told + self._rest)
-        self._anchor = self._anchor or self._last
-        return replace(face, shoulders=tuple(self._rest.tolist()))
+        """The face of a frame (H, W, 3) uint8, with `shoulders` relative to those of the first frame, which are (0, 0).
 
-    def _told(self, face: Face) -> np.ndarray:
-        """Where the head tells the shoulders to be, pixels."""
+        Where shoulders cannot be registered, the offset of the last frame is kept. A face that is elsewhere than in the
+        last frame is another person or another shot: its frame is a first frame again."""
+        predicted = self._predicted(face)
+        if self._last_face is None or not is_near(face, self._last_face):
+            self._start(face, predicted)
+        self._last_face = face
+        predicted = predicted - self._first_predicted
+        view = cv2.GaussianBlur(cv2.cvtColor(cut(picture, self._crop, VIEW_SIDE), cv2.COLOR_RGB2GRAY), None, 1.0)
+        shift = self._register(view)
+        if shift is None:  # the shoulders differ too much from the reference; less so from the last frame's
+            self._reference, self._moved = self._last_strip, np.zeros(2)
+            shift = self._register(view)
+        if shift is not None:
+            limit = MAX_SHOULDER_OFFSET * face.radius
+            self._offset = (shift - predicted).clip(-limit, limit)
+        self._last_strip = self._cut_strip(view, picture, face, predicted + self._offset)
+        self._reference = self._reference or self._last_strip
+        return replace(face, shoulders=tuple(self._offset.tolist()))
+
+    def _start(self, face: Face, predicted: np.ndarray) -> None:
+        self._crop = Crop.of(face, VIEW_MARGIN)  # the view, the same in all frames
+        self._first_predicted = predicted
+        self._offset = np.zeros(2)
+        self._reference: _Strip | None = None  # the strip with which the next view is compared
+        self._last_strip: _Strip | None = None
+        self._moved = np.zeros(2)  # from the reference to the last frame, pixels of the view: where the search begins
+
+    def _predicted(self, face: Face) -> np.ndarray:
+        """x, y of the shoulders as the head pose predicts them, pixels of the picture."""
         shift = np.float32((*face.centre, 0))
-        return (expected_shift(face.rotation, shift, face.radius) + face.radius * LEVEL)[:2]
+        return (expected_shift(face.rotation, shift, face.radius) + face.radius * SHOULDER_CENTRE)[:2]
 
-    def _shown(self, view: np.ndarray, picture: np.ndarray, face: Face, before: np.ndarray) -> tuple:
-        """The part of a view that shows shoulders (below the chin, inside the picture), its corner (x, y) in the view,
-        and how far these shoulders are from the first frame's, pixels of the picture."""
+    def _cut_strip(self, view: np.ndarray, picture: np.ndarray, face: Face, shift: np.ndarray) -> _Strip:
+        """The strip of a view below the chin and inside the picture, with the shift of its shoulders."""
         height, width = picture.shape[:2]
-        centres = (np.arange(SIDE) * 2 + 1) / SIDE - 1
+        centres = (np.arange(VIEW_SIDE) * 2 + 1) / VIEW_SIDE - 1
         x, y = self._crop.to_picture(np.stack([centres, centres], -1)).T
         chin = face.centre[1] + face.radius * (face.rotation @ CHIN)[1]
         bottom = min(height, y[-1])
-        top = np.clip(bottom - HEIGHT * face.radius, *(chin + face.radius * np.float32(TOP)))
+        top = np.clip(bottom - STRIP_HEIGHT * face.radius, *(chin + face.radius * np.float32(STRIP_TOP_RANGE)))
         rows = np.flatnonzero((y > top) & (y < bottom))
-        columns = np.flatnonzero((np.abs(x - face.centre[0]) < WIDTH * face.radius) & (x > 0) & (x < width))
-        if min(len(rows), len(columns)) < SMALLEST:
-            return np.zeros((0, 0), np.uint8), np.zeros(2), before
-        part = view[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        return np.ascontiguousarray(part), np.float32((columns[0], rows[0])), before
+        columns = np.flatnonzero((np.abs(x - face.centre[0]) < STRIP_HALF_WIDTH * face.radius) & (x > 0) & (x < width))
+        if min(len(rows), len(columns)) < MIN_STRIP_SIDE:
+            return _Strip(np.zeros((0, 0), np.uint8), np.zeros(2), shift)
+        pixels = view[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return _Strip(np.ascontiguousarray(pixels), np.float32((columns[0], rows[0])), shift)
 
-    def _seen(self, view: np.ndarray) -> np.ndarray | None:
-        """How far the shoulders are from where the first frame has them, pixels of the picture; None: out of sight."""
-        shoulders, corner, before = self._anchor or (np.zeros((0, 0)), None, None)
-        if not shoulders.size:
+    def _register(self, view: np.ndarray) -> np.ndarray | None:
+        """x, y from the shoulders of the first frame to those in a view (VIEW_SIDE, VIEW_SIDE) uint8, in pixels of the
+        picture; None if they are not found."""
+        if self._reference is None or not self._reference.pixels.size:
             return None
-        guess = np.float32(np.c_[np.eye(2), corner + self._start])
+        pixels, corner, shift = self._reference
+        guess = np.float32(np.c_[np.eye(2), corner + self._moved])
         try:
-            sure, found = cv2.findTransformECC(shoulders, view, guess, cv2.MOTION_TRANSLATION, STEPS, None, 3)
+            correlation, found = cv2.findTransformECC(
+                pixels, view, guess, cv2.MOTION_TRANSLATION, ECC_CRITERIA, None, ECC_BLUR
+            )
         except cv2.error:  # it did not converge
             return None
-        if not sure >= SURE:
+        if not correlation >= MIN_CORRELATION:  # also where it is NaN
             return None
-        self._start = found[:, 2] - corner
-        return before + self._start * (2 * self._crop.radius / SIDE)
+        self._moved = found[:, 2] - corner
+        return shift + self._moved * (2 * self._crop.radius / VIEW_SIDE)

@@ -1,10 +1,11 @@
-"""MediaPipe's tasks, quietly: imported late (it takes a second), created from bundled files, and no noise on stderr."""
+"""MediaPipe's vision tasks, with bundled model files. The package is imported late: that takes a second."""
 
 import atexit
 import contextlib
 import os
 import sys
 import tempfile
+import threading
 import weakref
 from pathlib import Path
 
@@ -15,36 +16,54 @@ from mpkit.errors import MpkitError
 _open_tasks = weakref.WeakSet()
 
 
-def create_task(owner, kind: str, model_file: Path, **options):
-    """A MediaPipe vision task, e.g. "FaceLandmarker" with its options, warmed up by one empty picture.
+class MediaPipeTask:
+    """Base class of what runs one MediaPipe vision task. Use it as a context manager, or close it after use.
 
-    It is closed when its `owner` goes, if not before. Left to the garbage collector, a task in a cycle would wait for
-    ever for its own thread, which is collected first.
+    kind: "FaceLandmarker" or "ImageSegmenter", with its options as MediaPipe names them. The task is closed at the
+    latest when this object is deleted. Left to the garbage collector, a task in a reference cycle would wait forever
+    for its own thread, which is collected first. Raises MpkitError if MediaPipe cannot be imported.
     """
+
+    def __init__(self, kind: str, model_file: Path, **options):
+        self._lock = threading.Lock()
+        with silent_stderr():
+            self._task = _create_task(kind, model_file, options)
+            self._process = self._task.detect if kind == "FaceLandmarker" else self._task.segment
+            self._run(np.zeros((64, 64, 3), np.uint8))  # the first call writes to stderr too
+        _open_tasks.add(self._task)
+        weakref.finalize(self, self._task.close).atexit = False
+
+    def close(self) -> None:
+        """Closes the task."""
+        self._task.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def _run(self, image: np.ndarray):
+        """MediaPipe's result for an RGB picture (H, W, 3) uint8. A task takes one picture at a time."""
+        import mediapipe
+
+        picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+        with self._lock:
+            return self._process(picture)
+
+
+def _create_task(kind: str, model_file: Path, options: dict):
     os.environ.setdefault("GLOG_minloglevel", "2")
-    with silent_stderr():
-        try:
-            from mediapipe.tasks.python import BaseOptions, vision
-        except ImportError as error:
-            raise MpkitError(f"MediaPipe cannot be imported ({error}); run: pip install mediapipe") from None
-        settings = getattr(vision, f"{kind}Options")(
-            base_options=BaseOptions(model_asset_buffer=model_file.read_bytes()),
-            running_mode=vision.RunningMode.IMAGE,
-            **options,
-        )
-        task = getattr(vision, kind).create_from_options(settings)
-        blank = media_image(np.zeros((64, 64, 3), np.uint8))  # the first call of all writes to stderr too
-        task.detect(blank) if hasattr(task, "detect") else task.segment(blank)
-    _open_tasks.add(task)
-    weakref.finalize(owner, task.close).atexit = False
-    return task
-
-
-def media_image(image: np.ndarray):
-    """An RGB picture (H, W, 3) uint8 as MediaPipe wants it."""
-    import mediapipe
-
-    return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+    try:
+        from mediapipe.tasks.python import BaseOptions, vision
+    except ImportError as error:
+        raise MpkitError(f"MediaPipe cannot be imported ({error}); run: pip install mediapipe") from None
+    settings = getattr(vision, f"{kind}Options")(
+        base_options=BaseOptions(model_asset_buffer=model_file.read_bytes()),
+        running_mode=vision.RunningMode.IMAGE,
+        **options,
+    )
+    return getattr(vision, kind).create_from_options(settings)
 
 
 @contextlib.contextmanager
@@ -62,7 +81,8 @@ def silent_stderr():
 
 
 @atexit.register
-def _leave_to_the_system():
-    """A task still open when the interpreter ends cannot be closed any more and would complain; the system frees it."""
+def _forget_open_tasks():
+    """Removes the handles of tasks that are open when the interpreter ends: closing them then fails with an error. The
+    operating system frees them."""
     for task in list(_open_tasks):
         task._handle = None

@@ -8,11 +8,14 @@ TRACKERS = ("mediapipe", "face-alignment")
 
 
 def make_tracker(name: str = "mediapipe", video: bool = False) -> Tracker:
-    """A tracker by name, one of TRACKERS. `video`: the pictures are the frames of one clip, in order."""
+    """The tracker of that name, one of TRACKERS. `video`: it is called with the frames of one clip, in order.
+
+    Raises MpkitError if there is no such tracker, or its package or weights are missing.
+    """
     if name == "mediapipe":
         return MediaPipeTracker(video)
     if name == "face-alignment":
         from mpkit.faces.face_alignment_tracker import FaceAlignmentTracker
 
-        return FaceAlignmentTracker()
+        return FaceAlignmentTracker()  # it treats the frames of a clip like stills
     raise MpkitError(f"there is no face tracker '{name}'; choose one of {', '.join(TRACKERS)}")

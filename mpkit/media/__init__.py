@@ -1,1 +1,1 @@
-"""Pictures, videos and sound in and out, one frame at a time. Every mistake of a user raises MediaError."""
+"""Pictures, videos and sound: reading and writing. All errors that a user can cause are MediaErrors."""

@@ -1,7 +1,7 @@
-"""Videos in, one frame at a time: memory does not grow with the length of a clip. Videos out: `mpkit.video_writer`.
+"""Videos, read one frame at a time: memory does not grow with the length of a clip.
 
-A frame is an upright RGB array (H, W, 3), uint8. A clip's time 0 is where its first frame starts; times and rates are
-exact fractions of seconds, so that nothing drifts against the sound.
+A frame is an upright RGB array (H, W, 3) uint8. Times are exact fractions of seconds; time 0 of a clip is where its
+first frame starts.
 """
 
 import math
@@ -15,62 +15,60 @@ import numpy as np
 from PIL import Image
 
 from mpkit.errors import MediaError
-from mpkit.media.images import check_file, check_size, is_still, one_line
+from mpkit.media.container import (
+    MAX_DENOMINATOR,
+    MAX_RATE,
+    MIN_RATE,
+    SECOND,
+    check_rate,
+    open_media,
+    picture_stream,
+    reason,
+    sound_stream,
+)
+from mpkit.media.images import check_size, is_still, over_white
 
-MIN_RATE, MAX_RATE = Fraction(1, 1000), Fraction(240)  # frames a second
-MAX_DENOMINATOR = 10_000  # of a rate; 1001 is the largest in use
-MAX_PIXELS = 64_000_000  # of a frame; 8K is 33 million
-SECOND = 1_000_000  # av's own unit of time, where no stream is named
-
-# Without this list FFmpeg would also play text, playlists and files that point at other files.
-_CONTAINERS = "mov,matroska,avi,gif,apng,mpegts,mpeg,flv,asf,ogg,mp3,wav,flac,aac"
-
-
-def open_media(path: Path) -> av.container.InputContainer:
-    """Opens a video or sound file by its content. Raises MediaError."""
-    check_file(path)
-    try:
-        return av.open(str(path.resolve()), options={"format_whitelist": _CONTAINERS})
-    except (av.FFmpegError, OSError) as error:
-        kinds = "MP4, MOV, WebM or GIF video"
-        raise MediaError(f"{path} is no {kinds}, or it is damaged or cut off ({reason(error)})") from None
+MAX_PIXELS = 64_000_000  # of a frame; 8K has 33 million
+DEFAULT_RATE = Fraction(25)  # frames a second of a clip of one frame without a rate
+MISSING_TIME = Fraction(1, 2)  # seconds; a clip that ends earlier than its header says by more than this is incomplete
 
 
-def reason(error: Exception) -> str:
-    """What FFmpeg or the system said, as one line."""
-    return one_line(getattr(error, "strerror", None) or error)
+def check_range(start: float = 0, max_frames: int | None = None, fps: float | None = None) -> None:
+    """Raises MediaError unless the options of `VideoReader` are in range: start >= 0, max_frames >= 1, fps a rate."""
+    if not 0 <= start < math.inf:
+        raise MediaError(f"start must be 0 or more seconds, got {start:g}")
+    if max_frames is not None and max_frames < 1:
+        raise MediaError(f"max_frames must be 1 or more, got {max_frames}")
+    if fps is not None:
+        check_rate(fps, "fps")
 
 
 class VideoReader:
     """Iterates over `(time, frame)` of a clip at a constant rate: a Fraction in seconds and (H, W, 3) uint8.
 
-    `start`       seconds; the first time that is given out
-    `max_frames`  stop after so many frames
-    `fps`         frames a second; by default the clip's own average rate. At each time the frame on screen is given
-                  out, so that a clip of varying rate or another `fps` keep step with the sound.
+    `start`       seconds of the clip that are skipped; times still count from the clip's beginning
+    `max_frames`  greatest number of frames
+    `fps`         frames a second; by default the clip's own average rate. The frame of each time is the one on screen
+                  then, so a clip of varying rate, or with another `fps`, stays in sync with its sound.
 
-    The rotation that phones write beside the picture, and pixels that are not square, are applied. It can be iterated
-    more than once. Raises MediaError for what is no video; a stream that breaks off later ends there with a warning.
+    Frames are turned upright by the clip's rotation flag, and stretched to square pixels. The clip can be iterated more
+    than once. Raises MediaError if the file is no video or an option is out of range (`check_range`). A stream that
+    breaks off ends there, with a warning.
 
-    Attributes: `rate` (Fraction), `width`, `height` (pixels, upright), `duration` (seconds of the whole clip),
-    `frame_count_estimate` (of frames to come, honours the options), `has_audio`.
+    Attributes: `rate` (Fraction), `width`, `height` (pixels, upright), `duration` (Fraction, seconds of the whole
+    clip), `frame_count_estimate` (number of frames that the iteration will give), `has_audio`.
     """
 
     def __init__(self, path: str | Path, start: float = 0, max_frames: int | None = None, fps: float | None = None):
         self.path = Path(path)
-        if not 0 <= start < math.inf:
-            raise MediaError(f"start must be a number of seconds and not negative, got {start}")
-        if max_frames is not None and max_frames < 1:
-            raise MediaError(f"max_frames must be 1 or more, got {max_frames}")
-        if fps is not None and not MIN_RATE <= fps <= MAX_RATE:
-            raise MediaError(f"fps must be from {float(MIN_RATE)} to {MAX_RATE}, got {fps}")
+        check_range(start, max_frames, fps)
         if is_still(self.path):
             raise MediaError(f"{path} is a still picture; give a video")
         with open_media(self.path) as container:
             self._probe_picture(container)
             self._probe_time(container)
         self.rate = self._own_rate if fps is None else Fraction(fps).limit_denominator(MAX_DENOMINATOR)
-        self._tolerance = 1 / (2 * max(self.rate, self._own_rate))  # time stamps may be rounded, e.g. to 1/1000 s
+        self._tolerance = 1 / (2 * max(self.rate, self._own_rate))  # for time stamps that are rounded, e.g. to 1/1000 s
         self.start = Fraction(start).limit_denominator(SECOND)
         if self.start >= self.duration:
             raise MediaError(f"{path} is {float(self.duration):.1f} s long; it cannot start at {float(start):g} s")
@@ -87,7 +85,7 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Ends the iteration and closes the file."""
+        """Ends the current iteration and closes the file."""
         if self._frames is not None:
             self._frames.close()
 
@@ -97,7 +95,7 @@ class VideoReader:
         return self._frames
 
     def _probe_picture(self, container: av.container.InputContainer) -> None:
-        """Reads size, rotation and the time of the first frame, from the header and that frame."""
+        """Reads size, rotation and the time stamp of the first frame, from the header and that frame."""
         stream = picture_stream(container)
         self.has_audio = sound_stream(container) is not None
         if stream is None:
@@ -117,24 +115,25 @@ class VideoReader:
         check_size(self.path, self.width, self.height, MAX_PIXELS)
 
     def _probe_time(self, container: av.container.InputContainer) -> None:
-        """Reads the rate and the duration."""
+        """Reads the average rate and the duration, from the header or, where it lacks them, from the packets."""
         stream = picture_stream(container)
         own_duration = (stream.duration or 0) * stream.time_base
         rate, duration = stream.average_rate, own_duration or Fraction(container.duration or 0, SECOND)
-        # Browsers record clips without either; a GIF's rate is a guess from its first frames.
+        # Clips recorded by a browser have neither; the rate of a GIF is estimated from its first frames alone.
         if not rate or rate > MAX_RATE or not duration or container.format.name == "gif":
             count, span = _scan(self.path)
             length = own_duration or span * count / max(count - 1, 1)
-            rate = (count / length).limit_denominator(MAX_DENOMINATOR) if length else Fraction(25)  # of one frame: any
+            rate = (count / length).limit_denominator(MAX_DENOMINATOR) if length else DEFAULT_RATE
             duration = duration or count / rate
         self.duration = duration
         self._own_rate = min(max(rate, MIN_RATE), MAX_RATE)
-        self._least_end = None  # of the last frame; if it ends earlier, something is missing
+        self._min_end: Fraction | None = None  # a clip that ends before this is incomplete; None: not known
         if own_duration or not self.has_audio:
-            delay = max(0, self._first_pts * stream.time_base)  # some formats count it in
-            self._least_end = duration - delay - Fraction(1, 2)
+            delay = max(0, self._first_pts * stream.time_base)  # the duration of some formats includes it
+            self._min_end = duration - delay - MISSING_TIME
 
     def _resampled(self) -> Iterator[tuple[Fraction, np.ndarray]]:
+        """(time, frame) at the constant rate, from the clip's own frames."""
         due, count, end = self.start, 0, Fraction(0)
         for frame, end in self._decoded(seek=self.start > 1):
             while due + self._tolerance <= end:
@@ -147,8 +146,9 @@ class VideoReader:
             raise MediaError(f"{self.path} is {float(end):.1f} s long; it cannot start at {float(self.start):g} s")
 
     def _decoded(self, seek: bool) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-        """The clip's own frames, each with the time at which it leaves the screen. With `seek`, from shortly before
-        `self.start`."""
+        """The clip's own frames, each with the time at which it ends. Warns if the clip breaks off.
+
+        seek: from shortly before `self.start` on, else from the beginning."""
         with open_media(self.path) as container:
             stream = picture_stream(container)
             stream.thread_type = "AUTO"
@@ -163,7 +163,7 @@ class VideoReader:
                     if time <= begin:
                         continue
                     if shown is None and time > self.start:
-                        break  # there is no index to seek by
+                        break  # without an index it cannot seek, and went too far
                     if shown is not None:
                         yield shown, time
                     shown, begin, count = frame, time, count + 1
@@ -175,42 +175,29 @@ class VideoReader:
             return
         end = begin + max((shown.duration or 0) * shown.time_base, 1 / self._own_rate)
         yield shown, min(end, max(self.duration, begin + 1 / self._own_rate))
-        if not failure and self._least_end and end < self._least_end:
+        if not failure and self._min_end and end < self._min_end:
             failure = f"it should be {float(self.duration):.1f} s long"
         if failure:
             line = f"{self.path} breaks off at {float(end):.2f} s, after {count} frames ({failure})"
             warnings.warn(line, stacklevel=3)
 
     def _upright(self, frame: av.VideoFrame) -> np.ndarray:
+        """The frame as an RGB array (H, W, 3) uint8, turned upright; transparency is laid over white."""
         width, height = self._unturned_size
-        if any(part.is_alpha for part in frame.format.components):  # over white, as in `read_image`
-            image = Image.fromarray(frame.to_ndarray(format="rgba", width=width, height=height))
-            white = Image.new("RGBA", image.size, "white")
-            array = np.array(Image.alpha_composite(white, image).convert("RGB"))
+        if any(part.is_alpha for part in frame.format.components):
+            array = np.array(over_white(Image.fromarray(frame.to_ndarray(format="rgba", width=width, height=height))))
         else:
             array = frame.to_ndarray(format="rgb24", width=width, height=height)
         return np.ascontiguousarray(np.rot90(array, self._quarter_turns))
 
 
-def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The first stream of pictures that can be decoded and move: the cover of a song does not."""
-    covers = av.stream.Disposition.attached_pic
-    usable = (stream for stream in container.streams.video if stream.codec_context and not stream.disposition & covers)
-    return next(usable, None)
-
-
-def sound_stream(container: av.container.InputContainer) -> av.AudioStream | None:
-    """The first stream of sound that can be decoded."""
-    return next((stream for stream in container.streams.audio if stream.codec_context), None)
-
-
 def _scan(path: Path) -> tuple[int, Fraction]:
-    """The number of frames and the seconds from the first to the last, by their packets; nothing is decoded."""
+    """The number of frames and the seconds from the first to the last, from their packets, which are not decoded."""
     stamps = []
     with open_media(path) as container:
         stream = picture_stream(container)
         try:
             stamps.extend(packet.pts for packet in container.demux(stream) if packet.pts is not None)
         except av.FFmpegError:
-            pass  # it breaks off there
+            pass  # the clip breaks off there
         return len(stamps), (max(stamps) - min(stamps)) * stream.time_base

@@ -1,0 +1,52 @@
+"""Media containers as FFmpeg sees them: opening a file, its streams, its errors, and the limits of frame rates.
+
+Times and rates are exact fractions (seconds, frames a second), so that pictures and sound cannot drift apart.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from mpkit.errors import MediaError
+from mpkit.media.paths import check_file, one_line
+
+MIN_RATE, MAX_RATE = Fraction(1, 1000), Fraction(240)  # frames a second
+MAX_DENOMINATOR = 10_000  # of a rate; 1001 is the largest in use
+SECOND = 1_000_000  # FFmpeg's time unit where no stream is given: microseconds
+
+# Other formats are refused: FFmpeg would also play text, playlists and files that refer to other files.
+_CONTAINERS = "mov,matroska,avi,gif,apng,mpegts,mpeg,flv,asf,ogg,mp3,wav,flac,aac"
+
+
+def open_media(path: Path) -> av.container.InputContainer:
+    """Opens a video or sound file, recognised by its content. Raises MediaError."""
+    check_file(path)
+    try:
+        return av.open(str(path.resolve()), options={"format_whitelist": _CONTAINERS})
+    except (av.FFmpegError, OSError) as error:
+        kinds = "MP4, MOV, WebM or GIF video"
+        raise MediaError(f"{path} is no {kinds}, or it is damaged or cut off ({reason(error)})") from None
+
+
+def reason(error: Exception) -> str:
+    """The message of an error of FFmpeg or the operating system, as one line."""
+    return one_line(getattr(error, "strerror", None) or error)
+
+
+def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first stream of moving pictures that can be decoded; the cover picture of a song is none."""
+    covers = av.stream.Disposition.attached_pic
+    usable = (stream for stream in container.streams.video if stream.codec_context and not stream.disposition & covers)
+    return next(usable, None)
+
+
+def sound_stream(container: av.container.InputContainer) -> av.AudioStream | None:
+    """The first stream of sound that can be decoded."""
+    return next((stream for stream in container.streams.audio if stream.codec_context), None)
+
+
+def check_rate(rate: Fraction | float, name: str) -> None:
+    """Raises MediaError, with the parameter's name, if a frame rate is out of range."""
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise MediaError(f"{name} must be from {float(MIN_RATE)} to {MAX_RATE} frames a second, got {float(rate):g}")

@@ -1,3 +1,5 @@
+"""Synthetic people: renders agree with their labels, poses and expressions do what they say, seeds fix the result."""
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,12 @@ from mpkit.errors import MediaError
 from mpkit.faces.canonical import CANONICAL_FACE, STABLE_WEIGHTS, fit_pose
 from mpkit.faces.shoulders import FOLLOW_SHIFT, FOLLOW_TURN, NECK_BASE
 from mpkit.synthetic.anatomy import express, in_mouth, landmarks_on, load_template, move, sample_identity
-from mpkit.synthetic.heads import NEAREST_CAMERA, in_perspective, render_identity
-from mpkit.synthetic.look import carved, sample_look
+from mpkit.synthetic.heads import MIN_CAMERA_DISTANCE, in_perspective, render_identity, surface_layout
+from mpkit.synthetic.look import carved, floats, sample_look
 from mpkit.synthetic.painting import KINDS, finish, sample_style
 from mpkit.synthetic.poses import SyntheticMotion, gaze_of, rotation_matrix, sample_actions, sample_motion
 from mpkit.synthetic.raster import interpolate, rasterize, vertex_normals
+from mpkit.synthetic.shading import Mesh, Scene, shade, shadow_map, sky_visibility
 from mpkit.synthetic.wear import PARTS
 
 SIZE, FRAMES = 64, 3
@@ -30,13 +33,14 @@ def identity():
 
 
 def action(**values):
+    """True actions (52,) by name, 0 for the rest."""
     return np.float32([values.get(name, 0.0) for name in ACTIONS])
 
 
-def test_raster_of_a_hand_triangle():
+def test_the_nearer_of_two_triangles_is_visible():
     corners = np.float32([(-1, -1, 0.5), (1, -1, 0.5), (-1, 1, 0.5), (-1, -1, 0.1), (0, -1, 0.1), (-1, 0, 0.1)])
     triangle, barycentric, depth = rasterize(corners, np.int32([(0, 1, 2), (3, 4, 5)]), 8)
-    assert triangle[0, 0] == 1 and triangle[0, 5] == 0 and triangle[7, 7] == -1  # the nearer one wins
+    assert triangle[0, 0] == 1 and triangle[0, 5] == 0 and triangle[7, 7] == -1
     assert np.allclose(depth[0, [0, 5]], (0.1, 0.5)) and np.isinf(depth[7, 7])
     seen = interpolate(corners, np.int32([(0, 1, 2), (3, 4, 5)]), triangle[0], barycentric[0])
     assert np.allclose(seen[:6, :2], [((2 * x + 1) / 8 - 1, 1 / 8 - 1) for x in range(6)], atol=1e-5)
@@ -50,15 +54,16 @@ def test_normals_face_the_camera_in_front():
 
 
 def frontal_frame(identity, shift=(0.0, 0.0, 0.0), **actions):
-    """What `PairSet` reads of a frame, on a grid of 96 x 96."""
+    """The fields of a frontal frame that flow and mouth are computed from, at 96 x 96 pixels."""
     upright = np.eye(3, dtype=np.float32)
     vertices = move(identity, SyntheticMotion(upright, np.float32(shift), 1.0, upright, action(**actions)))
     faces = load_template().faces
-    triangle, barycentric, _ = rasterize(vertices, faces, 96)
-    return {"faces": faces, "vertices": vertices, "triangle": triangle, "barycentric": barycentric}
+    raster = rasterize(vertices, faces, 96)
+    return {"faces": faces, "vertices": vertices, "triangle": raster.triangle, "barycentric": raster.barycentric}
 
 
-def test_the_inside_of_a_mouth_is_known_without_the_body_model():
+def test_the_mouth_interior_is_known_without_the_body_model():
+    """The vertices in the assets are those of the template's parts."""
     template = load_template()
     inner = [PARTS.index(name) for name in ("mouth", "tongue", "teeth")]
     assert np.array_equal(in_mouth(template.faces), np.isin(template.part, inner))
@@ -66,30 +71,30 @@ def test_the_inside_of_a_mouth_is_known_without_the_body_model():
 
 
 def test_closed_lips_hide_teeth_and_open_ones_show_them(identity):
-    shut = frontal_frame(identity)
-    ajar = frontal_frame(identity, jawOpen=0.3, mouthUpperUpLeft=0.6, mouthUpperUpRight=0.6)
-    inside = torch.from_numpy(mouth_inside(ajar))
-    _, shown = true_flow([[shut, ajar], [ajar, ajar]], 96)
-    assert inside.sum() > 10 and mouth_inside(shut).sum() < inside.sum() / 4
+    closed = frontal_frame(identity)
+    opened = frontal_frame(identity, jawOpen=0.3, mouthUpperUpLeft=0.6, mouthUpperUpRight=0.6)
+    inside = torch.from_numpy(mouth_inside(opened))
+    _, shown = true_flow([[closed, opened], [opened, opened]], 96)
+    assert inside.sum() > 10 and mouth_inside(closed).sum() < inside.sum() / 4
     assert not shown[0][inside].any() and shown[1][inside].float().mean() > 0.9
 
 
-def test_beyond_the_edge_of_the_source_nothing_hides(identity):
-    """Shoulders that come into view count as shown: the picture is continued there."""
+def test_points_outside_the_source_are_not_hidden(identity):
+    """Shoulders that come into view count as shown, because the source is continued beyond its edge."""
     low, high = frontal_frame(identity), frontal_frame(identity, shift=(0.0, -1.0, 0.0))
     flow, shown = true_flow([[low, high]], 96)
     beyond = torch.from_numpy(high["triangle"] >= 0) & (flow[0, ..., 1] > 1)
     assert beyond.sum() > 500 and shown[0][beyond].all()
 
 
-def test_same_seed_same_bytes(person):
+def test_the_same_seed_gives_the_same_bytes(person):
     again = render_identity(7, FRAMES, SIZE)
     assert all(np.array_equal(person[name], again[name]) for name in person)
     other = render_identity(8, 1, SIZE)
     assert not np.array_equal(person["images"][0], other["images"][0])
 
 
-def test_fields(person):
+def test_fields_have_their_shapes_and_ranges(person):
     vertices, faces = person["neutral"].shape[0], person["faces"]
     assert person["images"].shape == (FRAMES, SIZE, SIZE, 4) and person["images"].dtype == np.uint8
     assert person["triangle"].shape == (FRAMES, SIZE // 2, SIZE // 2) and person["triangle"].max() < len(faces)
@@ -110,8 +115,8 @@ def test_the_head_moves_as_its_pose_says(identity):
     assert np.abs(view - posed)[identity.head_share == 0].max() > 1e-2 and motion.translation[2] == 0
 
 
-def test_shoulders_follow_a_head_not_all_the_way(identity):
-    """A head that is shifted, or turned about the base of its neck, takes them along by the measured shares."""
+def test_shoulders_follow_a_head_part_of_its_way(identity):
+    """A head that moves, or that turns about the base of its neck, moves them by the measured shares."""
     upright, shoulders = np.eye(3, dtype=np.float32), identity.head_share == 0
     turned = rotation_matrix(20.0, 0.0, 10.0)
 
@@ -123,8 +128,8 @@ def test_shoulders_follow_a_head_not_all_the_way(identity):
     assert np.allclose(moved(turned, (0, 0)), FOLLOW_TURN * (turned @ NECK_BASE - NECK_BASE), atol=1e-5)
 
 
-def test_near_cameras_make_noses_large_and_far_ones_do_not(identity):
-    """By similar triangles; what lies in the plane of the head's centre keeps its place."""
+def test_a_near_camera_enlarges_the_nose(identity):
+    """By the ratio of distances; points in the plane of the head's centre stay where they are."""
     points = np.float32([(0.3, -0.2, 0.0), (0.3, -0.2, -0.5), (0.3, -0.2, 0.5)])
     near = in_perspective(points, 0.25)
     assert np.allclose(near[:, 0], (0.3, 0.3 * 4 / 3.5, 0.3 * 4 / 4.5)) and np.array_equal(near[:, 2], points[:, 2])
@@ -134,13 +139,13 @@ def test_near_cameras_make_noses_large_and_far_ones_do_not(identity):
         face = landmarks_on(vertices)
         return (face[358, 0] - face[129, 0]) / (face[454, 0] - face[234, 0])
 
-    nearest = in_perspective(identity.neutral, 1 / NEAREST_CAMERA)
+    nearest = in_perspective(identity.neutral, 1 / MIN_CAMERA_DISTANCE)
     assert 1.03 < nose_to_ears(nearest) / nose_to_ears(identity.neutral) < 1.2
     assert np.isfinite(nearest).all()
 
 
 def test_actions_are_as_strong_as_those_of_people(identity):
-    """Lips of a whole mouthLowerDown part as far as regressions on real faces say, brows rise as far as they do."""
+    """At 1, mouthLowerDown lowers the lip, and browInnerUp raises the brows, as far as on real faces."""
 
     def height(pairs, **values):
         face = landmarks_on(express(identity, action(**values)))
@@ -161,13 +166,13 @@ def test_visible_points_land_on_their_pixels(person):
         assert np.abs(points[:, :2] - centres).max() * SIZE / 4 < 0.1  # pixels of the half-size picture
 
 
-def test_matte_covers_what_is_seen(person):
+def test_the_matte_covers_the_visible_triangles(person):
     matte = person["images"][..., 3].reshape(FRAMES, SIZE // 2, 2, SIZE // 2, 2).mean((2, 4))
     seen = person["triangle"] >= 0
     assert (matte[seen] > 0).all() and matte[seen].mean() > 245 and matte[~seen].mean() < 10
 
 
-def test_canonical_coordinates_are_the_trackers(identity):
+def test_canonical_coordinates_are_those_of_the_tracker(identity):
     rotation, centre, radius = fit_pose(landmarks_on(identity.neutral))
     assert np.allclose(rotation, np.eye(3), atol=1e-3) and np.allclose(centre, 0, atol=1e-3) and abs(radius - 1) < 1e-3
     away = np.linalg.norm(landmarks_on(identity.neutral) - CANONICAL_FACE, axis=1)
@@ -178,10 +183,10 @@ def test_blinks_close_jaws_open_and_eyes_turn(identity):
     def landmarks(**values):
         return landmarks_on(express(identity, action(**values)))
 
-    rest, shut, open_ = landmarks(), landmarks(eyeBlinkLeft=1, eyeBlinkRight=1), landmarks(jawOpen=1)
-    gap = [(face[145, 1] - face[159, 1], face[374, 1] - face[386, 1]) for face in (rest, shut)]
+    rest, blink, jaw = landmarks(), landmarks(eyeBlinkLeft=1, eyeBlinkRight=1), landmarks(jawOpen=1)
+    gap = [(face[145, 1] - face[159, 1], face[374, 1] - face[386, 1]) for face in (rest, blink)]
     assert max(gap[1]) < 0.35 * min(gap[0])
-    assert open_[199, 1] - rest[199, 1] > 0.08 and np.abs(open_[151] - rest[151]).max() < 1e-3
+    assert jaw[199, 1] - rest[199, 1] > 0.08 and np.abs(jaw[151] - rest[151]).max() < 1e-3  # chin, forehead
     template = load_template()
     look = action(eyeLookOutLeft=1, eyeLookInRight=1, eyeLookDownLeft=0.5, eyeLookDownRight=0.5)
     turned = express(identity, look)
@@ -191,8 +196,8 @@ def test_blinks_close_jaws_open_and_eyes_turn(identity):
     assert np.allclose(gaze_of(look), (1, 0.5))
 
 
-def test_every_look_is_drawn():
-    """All kinds appear, and each changes the picture and leaves the matte alone."""
+def test_every_kind_of_picture_keeps_the_matte():
+    """All kinds are drawn, none changes the matte, and craquelure darkens some of the picture."""
     rng = np.random.default_rng(0)
     styles = [sample_style(rng) for _ in range(400)]
     assert {style.kind for style in styles} == set(KINDS) and any(style.cracks for style in styles)
@@ -209,14 +214,41 @@ def test_every_look_is_drawn():
     assert 0.02 < (darker > 15).mean() < 0.6 and (darker > -40).all()
 
 
-def test_a_sculpture_is_of_one_stone():
+def test_ambient_occlusion_darkens_the_mouth(identity):
+    """The tip of the nose sees nearly the whole sky, the tongue in a closed mouth almost nothing of it."""
+    template = load_template()
+    sky = sky_visibility(identity.neutral, vertex_normals(identity.neutral, template.faces), template.faces)
+    tongue = np.unique(template.faces[template.part == PARTS.index("tongue")])
+    assert sky.min() >= 0 and sky.max() <= 1
+    assert landmarks_on(sky[:, None])[4] > 0.8 and sky[tongue].mean() < 0.1
+
+
+def test_the_side_towards_the_light_is_brighter(identity):
+    template, (texture, layout) = load_template(), surface_layout()
+    neutral = identity.neutral
+    normals = vertex_normals(neutral, template.faces)
+    sky = np.ones(len(neutral), np.float32)
+    mesh = Mesh(template.faces, template.part, neutral, normals, texture, template.lid_rim, sky)
+    look = sample_look(np.random.default_rng(0), 0.7, 0.5, 0.0, np.zeros(8), np.zeros(8))
+    raster, brightness = rasterize(neutral, template.faces, 128), []
+    for x in (-0.8, 0.8):
+        direction = np.float32((x, 0, -0.6))
+        shadow = shadow_map(neutral, template.faces, direction)
+        colour, matte = shade(raster, Scene(mesh, shadow, look._replace(light_direction=floats(direction)), layout))
+        brightness.append([half.sum() for half in np.split(colour.mean(2), 2, axis=1)])
+    assert np.array_equal(matte > 0, (raster.triangle.reshape(64, 2, 64, 2) >= 0).any((1, 3)))
+    (left, right), (left_again, right_again) = brightness
+    assert left > 1.2 * left_again and right_again > 1.2 * right
+
+
+def test_a_sculpture_has_one_colour():
     rng = np.random.default_rng(1)
     look = carved(sample_look(rng, 0.7, 0.5, 0.0, np.zeros(8), np.zeros(8)), rng)
-    assert all(np.array_equal(part, look.skin) for part in (look.lips, look.hair, look.iris, look.cloth, look.brow))
+    assert all(part == look.skin for part in (look.lips, look.hair, look.iris, look.cloth, look.brow))
     assert look.make_up == look.blush == look.freckles == 0
 
 
-def test_motions_cover_the_range():
+def test_random_expressions_cover_their_range():
     rng = np.random.default_rng(0)
     actions = np.stack([sample_actions(rng) for _ in range(400)])
     column = {name: actions[:, n] for n, name in enumerate(ACTIONS)}

@@ -1,1 +1,1 @@
-"""Synthetic people: rendered heads that do not exist, with exact labels. `mpkit heads`."""
+"""Renders of synthetic people, with exact labels; none of them is a real person. `mpkit heads`."""

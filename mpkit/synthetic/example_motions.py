@@ -1,4 +1,6 @@
-"""A motion that nobody made: a head that nods twice, looks aside, blinks, smiles and says ah. Drives any portrait.
+"""The example motion nod.json: a head nods twice, looks to both sides, blinks, smiles and says ah.
+
+It is computed, not recorded, and drives any portrait.
 
 python -m mpkit.synthetic.example_motions nod.json
 """
@@ -15,23 +17,23 @@ from mpkit.geometry import rotation_from_angles
 
 RATE = 25  # frames a second
 SECONDS = 6
-SIDE = 512  # pixels of the square picture that it claims to come from
+SIZE = 512  # pixels along each side of the frames that the motion would have been tracked in
 
 
 def bump(times: np.ndarray, start: float, end: float) -> np.ndarray:
-    """0 outside (start, end) seconds, and a smooth rise to 1 and back inside."""
+    """Values (T,) at times (T,) in seconds: 0 outside (start, end), a smooth rise to 1 and back inside."""
     phase = ((times - start) / (end - start)).clip(0, 1)
     return np.sin(np.pi * phase) ** 2
 
 
 def hold(times: np.ndarray, start: float, end: float, ramp: float = 0.4) -> np.ndarray:
-    """1 between, 0 outside, with smooth ramps of `ramp` seconds inside (start, end)."""
+    """Values (T,) at times (T,) in seconds: 0 outside (start, end), 1 inside, with smooth ramps of `ramp` seconds."""
     phase = (np.minimum(times - start, end - times) / ramp).clip(0, 1)
     return phase * phase * (3 - 2 * phase)
 
 
 def nod() -> MotionTrack:
-    """Six seconds that begin and end at rest, so that they loop."""
+    """Six seconds that begin and end without an expression and frontal, so that they can loop."""
     times = np.arange(RATE * SECONDS) / RATE
     pitch = 13 * bump(times, 0.4, 1.1) + 10 * bump(times, 1.1, 1.8) - 5 * hold(times, 4.2, 5.6)
     yaw = 18 * hold(times, 1.9, 3.1) - 18 * hold(times, 2.9, 4.2)
@@ -39,6 +41,7 @@ def nod() -> MotionTrack:
     actions = np.zeros((len(times), len(ACTIONS)), np.float32)
 
     def act(names: str, values: np.ndarray) -> None:
+        """Raises actions, given by their names with spaces between, to values (T,)."""
         for name in names.split():
             actions[:, ACTIONS.index(name)] = np.maximum(actions[:, ACTIONS.index(name)], values)
 
@@ -52,9 +55,9 @@ def nod() -> MotionTrack:
     count = len(times)
     return MotionTrack(
         rate=f"{RATE}/1",
-        width=SIDE,
-        height=SIDE,
-        crop=Crop(SIDE / 2, SIDE / 2, SIDE / 2),
+        width=SIZE,
+        height=SIZE,
+        crop=Crop(SIZE / 2, SIZE / 2, SIZE / 2),
         times=times,
         found=np.ones(count, bool),
         rotation=rotation_from_angles(*angles).numpy(),
@@ -63,7 +66,7 @@ def nod() -> MotionTrack:
         actions=actions,
         gaze=np.stack([yaw / 45, pitch / 60], 1).astype(np.float32),
         shoulders=np.zeros((count, 2), np.float32),
-        box=np.tile(np.float32([0.3, 0.3, 0.7, 0.8]) * SIDE, (count, 1)),
+        box=np.tile(np.float32([0.3, 0.3, 0.7, 0.8]) * SIZE, (count, 1)),
         source="mpkit.synthetic.example_motions",
     )
 

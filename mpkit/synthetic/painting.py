@@ -1,4 +1,7 @@
-"""From shaded heads to pictures: backgrounds, photographic and painterly looks. Edges stay where they are."""
+"""From shaded heads to finished pictures: backgrounds, and how photographs, paintings, drawings and sculptures look.
+
+Nothing here moves an edge of the head, so that the labels of the render stay exact.
+"""
 
 from typing import NamedTuple
 
@@ -6,27 +9,28 @@ import cv2
 import numba
 import numpy as np
 
-KINDS = {"photo": 0.57, "paint": 0.18, "sepia": 0.05, "sketch": 0.05, "old master": 0.11, "sculpture": 0.04}  # shares
-PHOTOGRAPHED = ("photo", "sculpture")
+# Kind of picture -> share of people whose pictures are of that kind.
+KINDS = {"photo": 0.57, "paint": 0.18, "sepia": 0.05, "sketch": 0.05, "old master": 0.11, "sculpture": 0.04}
+PHOTOGRAPHED = ("photo", "sculpture")  # kinds with the noise and blur of a camera, without a canvas
 
 
 class Style(NamedTuple):
-    """How a person's pictures are finished; the same for all frames."""
+    """How the pictures of a person are finished, the same for all frames."""
 
     kind: str  # one of KINDS
-    brush: int  # radius of the brush filter in pixels at 256, 0 none
-    levels: int  # of the limited palette, 0 none
-    cracks: float  # how dark the craquelure is, 0 none
-    grain: float
-    blur: float  # pixels at 256
+    brush: int  # radius of the brush filter, pixels of a picture of 256 x 256; 0 for none
+    levels: int  # number of levels of each colour channel in a limited palette; 0 for none
+    cracks: float  # darkness of the craquelure in [0, 1]; 0 for none
+    grain: float  # standard deviation of the noise, display colours
+    blur: float  # standard deviation, pixels of a picture of 256 x 256
     contrast: float
-    tint: np.ndarray  # (3,)
-    background: np.ndarray  # (2, 3) display colours
-    seed: int
+    tint: np.ndarray  # (3,) float32 factors of the colour channels
+    background: np.ndarray  # (2, 3) float32 display colours of its gradient
+    seed: int  # of background, craquelure and grain
 
 
 def sample_style(rng: np.random.Generator) -> Style:
-    """Photographs, paintings, drawings and sculptures, in the shares of KINDS."""
+    """A random style; its kind has the probability that KINDS says."""
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     painted, photographed = kind in ("paint", "old master"), kind in PHOTOGRAPHED
     background = rng.uniform(0.05, 0.95, (2, 3))
@@ -49,9 +53,10 @@ def sample_style(rng: np.random.Generator) -> Style:
 
 
 def finish(colour: np.ndarray, matte: np.ndarray, style: Style, shift: np.ndarray) -> np.ndarray:
-    """A picture (S, S, 4) uint8: RGB on a background, and the matte.
+    """The finished picture (S, S, 4) uint8: RGB on a background, and the matte.
 
-    colour (S, S, 3) premultiplied display colour; matte (S, S) in [0, 1]; shift (2,) of the background's clouds.
+    colour (S, S, 3) premultiplied display colour in [0, 1]; matte (S, S) in [0, 1]; shift (2,) moves the clouds of the
+    background, so that a person's frames have different backgrounds.
     """
     size = len(matte)
     rng = np.random.default_rng(style.seed)
@@ -59,7 +64,7 @@ def finish(colour: np.ndarray, matte: np.ndarray, style: Style, shift: np.ndarra
     if style.blur:
         picture = cv2.GaussianBlur(picture, (0, 0), max(style.blur * size / 256, 0.01))
     if style.brush:
-        picture = brush(np.ascontiguousarray(picture, np.float32), max(1, style.brush * size // 256))
+        picture = kuwahara(np.ascontiguousarray(picture, np.float32), max(1, style.brush * size // 256))
     luminance = picture @ np.float32((0.3, 0.59, 0.11))
     if style.kind == "sepia":
         picture = luminance[..., None] * np.float32((1.05, 0.86, 0.66)) + np.float32((0.05, 0.03, 0.01))
@@ -82,52 +87,56 @@ def finish(colour: np.ndarray, matte: np.ndarray, style: Style, shift: np.ndarra
     return (np.dstack([picture, matte]) * 255 + 0.5).clip(0, 255).astype(np.uint8)
 
 
-def _background(rng, size: int, style: Style, shift: np.ndarray) -> np.ndarray:
+def _background(rng: np.random.Generator, size: int, style: Style, shift: np.ndarray) -> np.ndarray:
     """A gradient with soft clouds, (S, S, 3) float32."""
-    coarse = max(size // 4, 2)  # nothing in it is finer
+    coarse = max(size // 4, 2)  # it has no finer detail than at a quarter of the size
     y, x = np.mgrid[0:coarse, 0:coarse].astype(np.float32) / coarse
     angle = rng.uniform(0, 6.28)
     blend = 0.5 + rng.uniform(0, 0.6) * ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle))
     clouds = np.zeros((coarse, coarse), np.float32)
     for octave in (3, 6, 12, 24):
         small = rng.normal(0, 1, (octave + 2, octave + 2)).astype(np.float32)
-        move = np.float32([[octave / coarse, 0, 1 + shift[0]], [0, octave / coarse, 1 + shift[1]]])
+        to_noise = np.float32([[octave / coarse, 0, 1 + shift[0]], [0, octave / coarse, 1 + shift[1]]])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        clouds += cv2.warpAffine(small, move, (coarse, coarse), flags=flags, borderMode=cv2.BORDER_WRAP) / octave
+        clouds += cv2.warpAffine(small, to_noise, (coarse, coarse), flags=flags, borderMode=cv2.BORDER_WRAP) / octave
     blend = np.clip(blend + rng.uniform(0, 0.8) * clouds, 0, 1)[..., None].astype(np.float32)
-    coloured = style.background[0] * (1 - blend) + style.background[1] * blend
-    return cv2.resize(coloured, (size, size), interpolation=cv2.INTER_LINEAR)
+    picture = style.background[0] * (1 - blend) + style.background[1] * blend
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def _craquelure(rng, size: int) -> np.ndarray:
-    """Fine lines between bent cells, as varnish and paint break with age; (S, S) float32 in [0, 1]."""
+def _craquelure(rng: np.random.Generator, size: int) -> np.ndarray:
+    """The fine cracks of old paint, the borders of a distorted Voronoi diagram: (S, S) float32, 1 in a crack."""
     seeds = np.ones((size, size), np.uint8)
     seeds[tuple(rng.integers(0, size, (2, int(rng.integers(150, 500)))))] = 0
     cells = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
     lines = (cells != np.roll(cells, 1, 0)) | (cells != np.roll(cells, 1, 1))
     bend = cv2.GaussianBlur(rng.standard_normal((size, size, 2), np.float32), (0, 0), size / 60) * size / 6
     place = np.mgrid[:size, :size].astype(np.float32).transpose(1, 2, 0) + bend
-    broken = cv2.GaussianBlur(rng.random((size, size), np.float32), (0, 0), size / 30)  # some lines end
-    lines = lines * np.float32(broken > np.median(broken))
+    age = cv2.GaussianBlur(rng.random((size, size), np.float32), (0, 0), size / 30)
+    lines = lines * np.float32(age > np.median(age))  # half of the area is whole, so that lines have ends
     return cv2.remap(lines, place[..., 1], place[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 @numba.njit(cache=True, nogil=True)
-def brush(picture, radius):
-    """Kuwahara's filter: each pixel of (S, S, 3) float32 takes the mean of the calmest square beside it, of four."""
+def kuwahara(picture, radius):
+    """The Kuwahara filter of a picture (S, S, 3) float32; the result looks like brush strokes.
+
+    Each pixel is a corner of four squares of radius + 1 pixels. It becomes the mean of the square whose brightness has
+    the least variance.
+    """
     height, width = picture.shape[:2]
     out = np.empty_like(picture)
-    # sums over the rectangle above and left of each pixel, of the three colours and of the squared brightness
+    # Sums over the rectangle above and left of each pixel: of the colours, of the brightness and of its square.
     sums = np.zeros((height + 1, width + 1, 5))
     for y in range(height):
         for x in range(width):
-            light = picture[y, x, 0] + picture[y, x, 1] + picture[y, x, 2]
+            brightness = picture[y, x, 0] + picture[y, x, 1] + picture[y, x, 2]
             for n in range(5):
-                value = picture[y, x, n] if n < 3 else (light if n == 3 else light * light)
+                value = picture[y, x, n] if n < 3 else (brightness if n == 3 else brightness * brightness)
                 sums[y + 1, x + 1, n] = value + sums[y, x + 1, n] + sums[y + 1, x, n] - sums[y, x, n]
     for y in range(height):
         for x in range(width):
-            best = np.inf
+            least_variance = np.inf
             for corner in range(4):
                 y0 = y - radius if corner < 2 else y
                 x0 = x - radius if corner % 2 == 0 else x
@@ -136,8 +145,8 @@ def brush(picture, radius):
                 area = (y1 - y0) * (x1 - x0)
                 mean = (sums[y1, x1, 3] - sums[y0, x1, 3] - sums[y1, x0, 3] + sums[y0, x0, 3]) / area
                 square = (sums[y1, x1, 4] - sums[y0, x1, 4] - sums[y1, x0, 4] + sums[y0, x0, 4]) / area
-                if square - mean * mean < best:
-                    best = square - mean * mean
+                if square - mean * mean < least_variance:
+                    least_variance = square - mean * mean
                     for n in range(3):
                         out[y, x, n] = (sums[y1, x1, n] - sums[y0, x1, n] - sums[y1, x0, n] + sums[y0, x0, n]) / area
     return out

@@ -1,31 +1,42 @@
-"""Triangles to pixels: an orthographic z-buffer and smooth vertex normals, compiled for the CPU by numba.
+"""From triangles to pixels: an orthographic z-buffer and smooth vertex normals, compiled for the CPU by numba.
 
-Vertices are view points (x right, y down, z away, [-1, 1] over the crop), as in mpkit/geometry.py. Compiled code
-releases the GIL and is cached on disk.
+Vertices are view points (x right, y down, z away from the camera, [-1, 1] over the crop), as in mpkit/geometry.py.
+Compiled code releases the GIL and is cached on disk.
 """
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
-FAST = {"contract", "reassoc", "arcp"}  # liberties with rounding; infinities keep their meaning
+# Compiles a function for speed: the order of sums may change, and so their rounding. Infinities still count as such,
+# because depth starts with them.
+fast_njit = numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "arcp"})
 
 
-def rasterize(vertices: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What each of size x size pixel centres sees.
+class Raster(NamedTuple):
+    """The visible surface point at each pixel centre of a picture of S x S pixels."""
+
+    triangle: np.ndarray  # (S, S) int32 index of the triangle, -1 on the background
+    barycentric: np.ndarray  # (S, S, 2) float32 weights of its first two corners
+    depth: np.ndarray  # (S, S) float32 z of the point, +inf on the background
+
+
+def rasterize(vertices: np.ndarray, faces: np.ndarray, size: int) -> Raster:
+    """Draws triangles into a z-buffer of size x size pixels.
 
     vertices (N, 3) in view coordinates, faces (T, 3) vertex indices; both sides of a triangle are visible.
-    Returns triangle (size, size) int32, -1 on the background; barycentric (size, size, 2) float32, the weights of the
-    first two corners; depth (size, size) float32, the z of the visible point, +inf on the background.
     """
     triangle = np.full((size, size), -1, np.int32)
     barycentric = np.zeros((size, size, 2), np.float32)
     depth = np.full((size, size), np.inf, np.float32)
     _fill(np.ascontiguousarray(vertices, np.float32), faces, triangle, barycentric, depth)
-    return triangle, barycentric, depth
+    return Raster(triangle, barycentric, depth)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@fast_njit
 def _fill(vertices, faces, triangle, barycentric, depth):
+    """Writes the nearest triangle of each pixel into the three fields of a `Raster`, (S, S, ...)."""
     size = triangle.shape[0]
     half = np.float32(0.5 * size)
     for f in range(faces.shape[0]):
@@ -55,9 +66,9 @@ def _fill(vertices, faces, triangle, barycentric, depth):
 
 @numba.njit(cache=True, nogil=True)
 def vertex_normals(vertices, faces):
-    """Unit normals (N, 3) of the vertices (N, 3): the area-weighted mean over the triangles that meet there.
+    """Unit normals (N, 3) of vertices (N, 3): area-weighted means over the triangles (T, 3) that meet at a vertex.
 
-    Triangles are wound so that normals point outwards, i.e. towards -z on what faces the camera.
+    The corners of a triangle are ordered so that its normal points outwards: towards -z where it faces the camera.
     """
     normals = np.zeros_like(vertices)
     for f in range(faces.shape[0]):
@@ -78,7 +89,10 @@ def vertex_normals(vertices, faces):
 
 
 def interpolate(values: np.ndarray, faces: np.ndarray, triangle: np.ndarray, barycentric: np.ndarray) -> np.ndarray:
-    """Values (N, C) of the vertices, read at visible points: triangle (...), >= 0, barycentric (..., 2) -> (..., C)."""
+    """Values (N, C) of the vertices, interpolated at surface points: (..., C).
+
+    faces (T, 3) vertex indices. triangle (...) >= 0 and barycentric (..., 2) say where the points are, as in `Raster`.
+    """
     u, v = barycentric[..., :1].astype(np.float32), barycentric[..., 1:].astype(np.float32)
     a, b, c = (values[faces[triangle, corner]] for corner in range(3))
     return u * a + v * b + (1 - u - v) * c

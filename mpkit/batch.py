@@ -1,4 +1,4 @@
-"""A batch of training pairs as named tensors. `data.pairs` makes them, `training.stages` and `losses` read them."""
+"""A batch of training pairs as named tensors. `data.pairs` builds it; `training.stages` and `losses` read it."""
 
 from typing import NamedTuple
 
@@ -8,36 +8,38 @@ from mpkit.geometry import Pose
 
 
 class Labels(NamedTuple):
-    """What each pixel of an h x h grid over a frame shows. Synthetic heads know it exactly."""
+    """The surface point that each cell of an h x h grid over a frame shows. Exact for synthetic heads."""
 
-    canonical: Tensor  # (B, h, h, 3) the visible point on the person's NEUTRAL head, canonical
-    view: Tensor  # (B, h, h, 3) the same point in the frame's view
-    valid: Tensor  # (B, h, h) whether there is one: bool, or a weight
+    canonical: Tensor  # (B, h, h, 3) the visible point on the person's neutral head, canonical
+    view: Tensor  # (B, h, h, 3) the same point in the frame's view, with pose and expression
+    valid: Tensor  # (B, h, h) whether the cell shows the head: bool, or a weight
     mouth: Tensor  # (B, h, h) bool, the mouth interior
     teeth: Tensor  # (B, h, h) bool, a tooth
 
 
 class Frames(NamedTuple):
-    """B frames of size S."""
+    """B frames of S x S pixels."""
 
     picture: Tensor  # (B, 4, S, S) premultiplied RGBA, foreground on black, in [0, 1]
     pose: Pose
-    numbers: Tensor  # (B, 54) facial actions and gaze
+    numbers: Tensor  # (B, 54) facial actions and gaze, as `data.tracked.conditioning` gives them
     labels: Labels
-    believed: Tensor  # (B, 1, S, S) bool: False where a lifted still's picture is a guess that must not be learned
-    anchors: Tensor  # (B, 3, 3) eye and lip centres of the person's neutral face, canonical (faces/anchors.py)
+    reliable: Tensor  # (B, 1, S, S) bool: False where a lifted still has an invented colour; no loss counts there
+    anchors: Tensor  # (B, 3, 3) eye and lip centres of the person's neutral face, canonical (`faces.anchors`)
 
 
 class Pairs(NamedTuple):
-    """B people: `source` holds one frame of each, `driver` n more frames of each, B * n, a person's in a row."""
+    """A batch of B people: `source` holds one frame of each, `driver` n other frames of each, person by person."""
 
-    source: Frames
-    driver: Frames
-    flow: Tensor  # (B * n, h, h, 2) where the source shows what the driver's pixel shows, (x, y) in [-1, 1]
-    flow_valid: Tensor  # (B * n, h, h) bool: both show it, or the source's picture ends before it
-    motion_input: Tensor  # (B + B * n, 3, S, S) all pictures, sources first, bent and recoloured for E_mtn
+    source: Frames  # B frames
+    driver: Frames  # B * n frames
+    flow: Tensor  # (B * n, h, h, 2) where the source shows what the driver's cell shows, (x, y) in [-1, 1]
+    flow_valid: Tensor  # (B * n, h, h) bool: both frames show it, or it lies beyond the edge of the source
+    motion_input: Tensor  # (B + B * n, 3, S, S) input of E_mtn: all pictures, sources first, warped and recoloured
 
     def to(self, device) -> "Pairs":
+        """The batch with all tensors on `device`."""
+
         def move(value):
             return type(value)(*map(move, value)) if isinstance(value, tuple) else value.to(device, non_blocking=True)
 

@@ -1,4 +1,4 @@
-"""A folder of anything becomes shards: bad files are listed, an interrupted call continues, every frame is worth it."""
+"""`mpkit prepare`: good files become shards, bad files are listed, a second call continues, bad frames are left out."""
 
 import json
 
@@ -11,7 +11,7 @@ from mpkit.assets import EXAMPLES
 from mpkit.cli.main import main
 from mpkit.data import prepare as module
 from mpkit.data.pairs import PairSet
-from mpkit.data.prepare import FRAMES, flaw, prepare, read_clip, shard_name
+from mpkit.data.prepare import FRAMES_PER_PERSON, flaw, prepare, read_clip, shard_name
 from mpkit.data.shards import HeadShards
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.crop import Crop
@@ -24,7 +24,7 @@ STILL = EXAMPLES / "eileen_collins.jpg"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A clip three folders down, a still, and three files that are no use."""
+    """A clip three folders down, a still, three files that cannot be used, and a text."""
     folder = tmp_path_factory.mktemp("material")
     deep = folder / "id001" / "video id" / "00001.mp4"
     deep.parent.mkdir(parents=True)
@@ -43,7 +43,7 @@ def prepared(folder, tmp_path_factory):
     return output, prepare(folder, output, size=64, workers=2)
 
 
-def test_what_is_good_becomes_people_and_the_rest_is_listed(prepared):
+def test_good_files_become_people_and_bad_ones_are_listed(prepared):
     output, counts = prepared
     assert counts == {"kept": 2, "skipped": 3, "there already": 0}
     skipped = json.loads((output / "skipped.json").read_text())
@@ -51,7 +51,7 @@ def test_what_is_good_becomes_people_and_the_rest_is_listed(prepared):
     assert "2 good frames" in skipped["short.mp4"] and "no face" in skipped["noise.png"]
     shards = HeadShards(output, tracked=True)
     assert len(shards) == 3  # one still, and 17 frames of the clip
-    assert all(shards.field("images", n).shape == (FRAMES, 64, 64, 4) for n in range(3))
+    assert all(shards.field("images", n).shape == (FRAMES_PER_PERSON, 64, 64, 4) for n in range(3))
 
 
 def test_people_of_stills_and_clips_train_together(prepared):
@@ -60,14 +60,14 @@ def test_people_of_stills_and_clips_train_together(prepared):
     assert batch.source.picture.isfinite().all() and (batch.source.picture[:, 3] > 0.5).any()
 
 
-def test_a_later_call_does_only_what_is_new(prepared, folder, monkeypatch):
+def test_a_later_call_reads_only_new_files(prepared, folder, monkeypatch):
     output, _ = prepared
-    monkeypatch.setattr(module, "_run", lambda jobs, workers: pytest.fail(str(jobs)) if jobs else iter(()))
+    monkeypatch.setattr(module, "_run_jobs", lambda jobs, workers: pytest.fail(str(jobs)) if jobs else iter(()))
     assert prepare(folder, output, size=64) == {"kept": 0, "skipped": 0, "there already": 5}
 
 
-def test_a_file_that_ends_its_process_is_the_only_one_lost(monkeypatch):
-    """Two jobs break the pool as a crashing decoder does; all others are done once more, alone."""
+def test_a_file_that_crashes_its_process_is_the_only_one_lost(monkeypatch):
+    """A job that breaks the pool, as a crashing decoder does, is reported; the others run again and succeed."""
 
     class Pool:
         def __init__(self, workers):
@@ -90,20 +90,20 @@ def test_a_file_that_ends_its_process_is_the_only_one_lost(monkeypatch):
     from concurrent.futures import Future as module_future
 
     monkeypatch.setattr(module, "worker_pool", Pool)
-    outcome = dict(module._run({name: (name,) for name in ("a", "bad", "c")}, 2))
+    outcome = dict(module._run_jobs({name: (name,) for name in ("a", "bad", "c")}, 2))
     assert outcome == {"a": None, "bad": "reading it ended the process", "c": None}
 
 
-def test_what_nobody_foresaw_is_listed_too(tmp_path, monkeypatch):
-    def burst(*_):
+def test_an_unforeseen_error_of_a_library_is_a_reason(tmp_path, monkeypatch):
+    def fail(*_):
         raise RuntimeError("a library\ngave up")
 
-    monkeypatch.setattr(module, "lift_still", burst)
-    assert module._prepare(STILL, tmp_path / "shard", 64, 0) == "RuntimeError: a library gave up"
+    monkeypatch.setattr(module, "lift_still", fail)
+    assert module._prepare_file(STILL, tmp_path / "shard", 64, 0) == "RuntimeError: a library gave up"
     assert not (tmp_path / "shard").exists()
 
 
-def test_an_output_that_is_a_file_is_one_line(folder, tmp_path):
+def test_an_output_that_is_a_file_is_an_error_of_one_line(folder, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(MediaError, match="cannot write into"):
         prepare(folder, tmp_path / "file")
@@ -111,15 +111,15 @@ def test_an_output_that_is_a_file_is_one_line(folder, tmp_path):
 
 def test_people_of_a_clip_are_spread_over_it(folder):
     people = read_clip(folder / "id001" / "video id" / "00001.mp4", 64)
-    assert len(people) == 2 and people[0]["numbers"].shape == (FRAMES, 54)
+    assert len(people) == 2 and people[0]["numbers"].shape == (FRAMES_PER_PERSON, 54)
     roll = np.stack([person["rotation"][:, 1, 0] for person in people])  # each sees the whole sway, twice
     assert all(np.ptp(own) > 0.8 * np.ptp(roll) and (np.diff(np.sign(own)) != 0).sum() >= 3 for own in roll)
 
 
 def test_labels_of_a_clip_follow_its_landmarks(folder):
-    """A vertex is where the tracker sees its landmark; the neutral head is the same for all frames."""
+    """Landmarks on the labels' vertices lie where the tracker finds them; all frames share one neutral head."""
     person = read_clip(folder / "id001" / "video id" / "00001.mp4", 64)[0]
-    assert person["neutral"].shape == person["vertices"][0].shape and len(person["vertices"]) == FRAMES
+    assert person["neutral"].shape == person["vertices"][0].shape and len(person["vertices"]) == FRAMES_PER_PERSON
     landmarks = np.stack([landmarks_on(frame.astype(np.float32)) for frame in person["vertices"]])
     for frame, picture in zip(landmarks, person["images"]):
         with make_tracker() as tracker:
@@ -132,7 +132,7 @@ def test_labels_of_a_clip_follow_its_landmarks(folder):
     assert (seen.mean((1, 2)) > 0.1).all() and (person["images"][:, ::2, ::2, 3][seen] > 100).mean() > 0.97
 
 
-def test_frames_that_teach_nothing_are_told_apart():
+def test_each_flaw_of_a_frame_has_its_reason():
     image = read_image(STILL)
     with make_tracker() as tracker:
         face = tracker.detect(image)[0]
@@ -145,13 +145,13 @@ def test_frames_that_teach_nothing_are_told_apart():
         assert flaw(image, small, None) == "too small"
 
 
-def test_names_of_shards_never_meet():
+def test_no_two_files_share_the_name_of_a_shard():
     names = {shard_name(name) for name in ("a/b.mp4", "a-b.mp4", "a b.mp4", "A/b.mp4", "é.mp4", "x" * 300 + ".mp4")}
     assert len(names) == 6 and all(len(name) < 100 and name.isascii() for name in names)
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty"])
-def test_nothing_to_read_is_one_line(tmp_path, capsys, kind):
+def test_a_folder_without_files_is_an_error_of_one_line(tmp_path, capsys, kind):
     folder = tmp_path / "material"
     if kind == "empty":
         folder.mkdir()
@@ -161,7 +161,7 @@ def test_nothing_to_read_is_one_line(tmp_path, capsys, kind):
     assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
-def test_a_clip_without_a_face_says_why(tmp_path):
+def test_a_clip_without_a_face_is_an_error_with_the_count(tmp_path):
     write_clip(tmp_path / "grey.mp4", [np.full((120, 160, 3), 128, np.uint8)] * 30)
     with pytest.raises(NoFaceError, match="0 good frames of every 3rd, 8 are needed \\(10 no face\\)"):
         read_clip(tmp_path / "grey.mp4", 64)

@@ -1,1 +1,2 @@
-"""Training data on disk: shards of synthetic people, lifted stills and clips, and batches of pairs from them."""
+"""Training data: people on disk, in memory and in the package (synthetic heads, lifted stills, clips), and batches of
+training pairs from them."""

@@ -1,10 +1,10 @@
-"""Lifted stills: one picture of a real or painted person becomes many poses and expressions with its own texture.
+"""Lifted stills: one picture of a real or painted person becomes a moving textured head.
 
-The average head is bent until its landmarks meet those of the picture, takes the picture as its texture, and moves as
-synthetic heads do. A sheet behind it carries what the head mesh does not cover: hair, hats, neck and shoulders. What
-the picture does not show (mouth inside, closed lids, far cheek) is filled in from its surroundings, and marked where
-that is no more than a guess. `mpkit prepare` lifts every still of a folder. The frames of a clip keep their own
-pictures: there the bent head gives the labels alone.
+The average head is deformed until its landmarks meet those of the picture. It takes the picture as its texture and
+moves as synthetic heads do. A flat sheet behind it carries what the head mesh does not cover: hair, hats, neck and
+shoulders. What the picture does not show (mouth interior, closed eyes, far cheek) is filled in, and marked unreliable
+where the colours come from far away. `mpkit prepare` lifts every still of a folder. Frames of a clip keep their own
+pictures and take only labels from a deformed head (`label_frames`).
 """
 
 import functools
@@ -21,20 +21,20 @@ from mpkit.faces.face import Face
 from mpkit.faces.matte import Matte
 from mpkit.media.images import read_image
 from mpkit.synthetic import wear
-from mpkit.synthetic.anatomy import Identity, express, landmarks_on, load_template, make_identity, move
+from mpkit.synthetic.anatomy import Identity, average_identity, express, landmarks_on, load_template, move
 from mpkit.synthetic.poses import SyntheticMotion, gaze_of, rotation_matrix, sample_actions
 from mpkit.synthetic.raster import interpolate, rasterize
 
-SHEET = 48  # cells along each side of the sheet behind the head
-SHEET_REACH = 1.3  # its half side, crop units
-SHEET_DEPTH = 0.12  # where it stands: behind the face, about at the ears
-BEND_REACH = 0.35  # canonical units over which a landmark pulls the mesh along
-HIDDEN_BEHIND = 0.04
-BLURS = (1, 2, 4, 8, 16, 32)  # pixels by which colours flow into what the picture does not show (standard deviations)
-BELIEVED = 1 / 64  # of the picture's side: what flows in from farther away is a guess that nobody should learn from
-LARGEST_YAW = 30  # degrees; a profile shows too little to lift
+SHEET_CELLS = 48  # along each side of the sheet behind the head
+SHEET_HALF_SIDE = 1.3  # crop units
+SHEET_DEPTH = 0.12  # view z of the sheet: behind the face, about at the ears
+DEFORMATION_LENGTH = 0.35  # canonical units in which the pull of a landmark on the mesh falls to 1/e
+OCCLUSION_MARGIN = 0.04  # canonical units; a point farther than this behind what the picture shows is hidden
+FILL_SIGMAS = (1, 2, 4, 8, 16, 32)  # pixels, standard deviations of the blurs that fill in hidden pixels
+MAX_RELIABLE_SIGMA = 1 / 64  # of the picture's side; a colour from a wider blur is unreliable
+MAX_YAW = 30  # degrees; a face seen more from the side shows too little to lift
 TEXTURE_SIDE = 512  # pixels of the crop that serves as texture
-INSIDE_COLOURS = {
+INTERIOR_COLOURS = {  # RGB in [0, 1] of parts that the picture may not show, in the light of skin of brightness 0.6
     "mouth": (0.16, 0.05, 0.05),
     "tongue": (0.45, 0.2, 0.19),
     "teeth": (0.8, 0.76, 0.68),
@@ -43,33 +43,33 @@ INSIDE_COLOURS = {
 
 
 class Lift(NamedTuple):
-    """A picture ready to be moved. Canonical coordinates; N vertices: the head mesh, what is worn, the sheet."""
+    """A picture ready to be moved. N vertices: the head mesh, what it wears, the sheet; the texture has side X."""
 
-    identity: Identity
+    identity: Identity  # the deformed head and the sheet, canonical
     source: SyntheticMotion  # pose and expression of the picture itself
-    texture: np.ndarray  # (side, side, 4) float32 premultiplied RGBA
+    texture: np.ndarray  # (X, X, 4) float32 premultiplied RGBA
     places: np.ndarray  # (N, 2) where the picture shows each vertex, crop coordinates
-    depth: np.ndarray  # (side, side) z of what the picture shows
+    depth: np.ndarray  # (X, X) view z of what the picture shows
 
 
 @functools.lru_cache(maxsize=1)
 def mesh() -> tuple[np.ndarray, np.ndarray]:
-    """Triangles (T, 3) of head and sheet, and whether each belongs to the mouth, the teeth ... (T,) index into PARTS.
-    The mesh's own shoulders are left out: the sheet has the real ones."""
+    """Triangles (T, 3) of the head and the sheet, and the part of the head that each belongs to, (T,) index into
+    wear.PARTS. The mesh has no shoulders: the sheet shows those of the picture."""
     template = load_template()
     share = np.concatenate([template.head_share, np.ones(wear.VERTICES, np.float32)])
     kept = share[template.faces].min(1) > 0.6
-    sheet = wear.grid_triangles(SHEET + 1, SHEET + 1, len(template.kept) + wear.VERTICES, closed=False)
+    sheet = wear.grid_triangles(SHEET_CELLS + 1, SHEET_CELLS + 1, len(template.kept) + wear.VERTICES, closed=False)
     part = np.concatenate([template.part[kept], np.full(len(sheet), wear.PARTS.index("hair"), np.int32)])
     return np.concatenate([template.faces[kept], sheet]), part
 
 
 def lift(image: np.ndarray, face: Face, alpha: np.ndarray, crop: Crop) -> Lift:
-    """The picture (H, W, 3) uint8 with its tracked face, and the matte (side, side) of its head crop."""
+    """Lifts a picture (H, W, 3) uint8 with its tracked face and the matte (X, X) of its head crop."""
     source = SyntheticMotion(face.rotation, np.zeros(3, np.float32), 1.0, face.rotation, true_actions(face))
-    average, (sheet, share) = _average(), _sheet(face.rotation)
+    average, (sheet, share) = _average_head(), _sheet(face.rotation)
     identity = average._replace(
-        neutral=np.concatenate([bent_head(face), sheet]),
+        neutral=np.concatenate([fitted_head(face), sheet]),
         head_share=np.concatenate([average.head_share, share]).astype(np.float32),
     )
     side = len(alpha)
@@ -81,36 +81,38 @@ def lift(image: np.ndarray, face: Face, alpha: np.ndarray, crop: Crop) -> Lift:
 
 
 @functools.lru_cache(maxsize=1)
-def _average() -> Identity:
-    """The average head, bald and with nothing on."""
-    average = make_identity({"age": 0.67}, {}, np.random.default_rng(0))
+def _average_head() -> Identity:
+    """The average head, without hair, hats and glasses."""
+    average = average_identity()
     bare, count = average.neutral.copy(), len(load_template().kept)
     bare[count + wear.HAIR.start : count + wear.GLASSES.stop] = wear.HIDDEN
     return average._replace(neutral=bare)
 
 
-def bent_head(face: Face) -> np.ndarray:
-    """The neutral average head so bent that with the face's expression its landmarks are the face's: canonical
-    vertices (N, 3) float32, without sheet."""
-    average = _average()
+def fitted_head(face: Face) -> np.ndarray:
+    """The neutral average head, deformed so that with the face's expression its landmarks are those of the face:
+    canonical vertices (N, 3) float32, without the sheet."""
+    average = _average_head()
     posed = express(average, true_actions(face))
     view = (face.landmarks[:468] - np.append(face.centre, 0)) / face.radius
     view[:, 2] -= (view[:, 2] - (landmarks_on(posed) @ face.rotation.T)[:, 2]).mean()
-    return (average.neutral + _bend(landmarks_on(posed), view @ face.rotation, posed)).astype(np.float32)
+    return (average.neutral + _deformation(landmarks_on(posed), view @ face.rotation, posed)).astype(np.float32)
 
 
-def _bend(landmarks: np.ndarray, wanted: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Offsets (P, 3) of `points` for a smooth bend that takes landmarks (468, 3) to where they are `wanted`."""
+def _deformation(landmarks: np.ndarray, targets: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Offsets (P, 3) of `points` by a smooth deformation that takes landmarks (468, 3) close to their `targets`: the
+    kernel matrix is regularised, so that single misread landmarks make no dents."""
     distance = np.linalg.norm(landmarks[:, None] - landmarks, axis=-1)
-    kernel = np.exp(-distance / BEND_REACH)
-    weights = np.linalg.solve(kernel + 0.05 * np.eye(len(kernel)), wanted - landmarks)
-    reach = np.linalg.norm(points[:, None] - landmarks, axis=-1)
-    return np.exp(-reach / BEND_REACH) @ weights
+    kernel = np.exp(-distance / DEFORMATION_LENGTH)
+    weights = np.linalg.solve(kernel + 0.05 * np.eye(len(kernel)), targets - landmarks)
+    distance = np.linalg.norm(points[:, None] - landmarks, axis=-1)
+    return np.exp(-distance / DEFORMATION_LENGTH) @ weights
 
 
 def _sheet(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sheet in canonical coordinates, (cells, 3), and how far each point follows the head: hair, not shoulders."""
-    axis = np.linspace(-SHEET_REACH, SHEET_REACH, SHEET + 1)
+    """The sheet's points in canonical coordinates, (P, 3), and the share by which each follows the head, (P,): 1 at the
+    height of the hair, 0 at the shoulders."""
+    axis = np.linspace(-SHEET_HALF_SIDE, SHEET_HALF_SIDE, SHEET_CELLS + 1)
     x, y = np.meshgrid(axis, axis)
     view = np.stack([x, y, np.full_like(x, SHEET_DEPTH)], -1).reshape(-1, 3)
     fall = np.clip((view[:, 1] - 0.42) / 0.4, 0, 1)
@@ -118,21 +120,23 @@ def _sheet(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def render(lifted: Lift, motion: SyntheticMotion, size: int) -> dict[str, np.ndarray]:
-    """One frame of a lifted picture: the fields of a frame of data.heads.render_identity."""
+    """One frame of a lifted picture: the fields of a frame of `synthetic.heads.render_identity`, and `reliable`
+    (size, size) bool, False where the colour is invented."""
     faces, part = mesh()
     vertices = move(lifted.identity, motion)
     triangle, barycentric, _ = rasterize(vertices, faces, size)
-    seen = triangle >= 0
-    places = interpolate(lifted.places, faces, triangle[seen], barycentric[seen])
-    there = interpolate(move(lifted.identity, lifted.source), faces, triangle[seen], barycentric[seen])[:, 2]
+    covered = triangle >= 0
+    visible = faces, triangle[covered], barycentric[covered]
+    places = interpolate(lifted.places, *visible)
+    source_z = interpolate(move(lifted.identity, lifted.source), *visible)[:, 2]
     side = len(lifted.texture)
-    pixel = np.full((size, size, 2), -side, np.float32)  # far outside: nothing
-    pixel[seen] = (places + 1) * side / 2 - 0.5
+    pixel = np.full((size, size, 2), -side, np.float32)  # of the texture; far outside of it where no mesh is
+    pixel[covered] = (places + 1) * side / 2 - 0.5
     picture = cv2.remap(lifted.texture, pixel[..., 0], pixel[..., 1], cv2.INTER_LINEAR, borderValue=0)
-    column, row = (pixel[seen][:, axis].round().astype(int).clip(0, side - 1) for axis in (0, 1))
+    column, row = (pixel[covered][:, axis].round().astype(int).clip(0, side - 1) for axis in (0, 1))
     known = np.ones((size, size), np.float32)
-    known[seen] = (there < lifted.depth[row, column] + HIDDEN_BEHIND) & (np.abs(places) < 1).all(1)
-    picture, believed = fill(picture, known, np.where(seen, part[triangle], -1))
+    known[covered] = (source_z < lifted.depth[row, column] + OCCLUSION_MARGIN) & (np.abs(places) < 1).all(1)
+    picture, reliable = fill(picture, known, np.where(covered, part[triangle], -1))
     half_triangle, half_barycentric, _ = rasterize(vertices, faces, size // 2)
     rgb, alpha = picture[..., :3], picture[..., 3:].clip(0, 1)
     straight = np.where(alpha > 1e-3, rgb / np.maximum(alpha, 1e-3), 0)
@@ -147,66 +151,68 @@ def render(lifted: Lift, motion: SyntheticMotion, size: int) -> dict[str, np.nda
         "scale": np.float32(motion.scale),
         "actions": motion.actions.astype(np.float32),
         "gaze": gaze_of(motion.actions),
-        "believed": believed,
+        "reliable": reliable,
     }
 
 
 def label_frames(faces: list[Face], crop: Crop, mattes: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Labels of frames of one person: the fields of data.heads.render_identity that say which point of the head is
-    where. Each frame's head is bent onto its own landmarks; the neutral head is the mean of them. Hair, shoulders and
-    what the matte (S, S) in [0, 1] leaves out have no label."""
+    """The label fields of `synthetic.heads.render_identity` for K frames of one person: triangle, barycentric,
+    vertices, neutral. Each frame's head is fitted to its own landmarks; the neutral head is their mean. Hair, shoulders
+    and what the mattes (S, S) in [0, 1] leave out get no label."""
     triangles, part = mesh()
-    kept = np.flatnonzero(part != wear.PARTS.index("hair"))  # not the sheet
-    average, heads = _average(), [bent_head(face) for face in faces]
+    kept = np.flatnonzero(part != wear.PARTS.index("hair"))  # without the sheet
+    average, heads = _average_head(), [fitted_head(face) for face in faces]
     frames = []
     for face, head, matte in zip(faces, heads, mattes):
         half = len(matte) // 2
-        place = SyntheticMotion(
+        motion = SyntheticMotion(
             face.rotation,
             np.append(crop.to_crop(face.centre), 0),
             face.radius / crop.radius,
             face.rotation,
             true_actions(face),
         )
-        vertices = move(average._replace(neutral=head), place)
-        seen, barycentric, _ = rasterize(vertices, triangles[kept], half)
+        vertices = move(average._replace(neutral=head), motion)
+        visible, barycentric, _ = rasterize(vertices, triangles[kept], half)
         person = cv2.resize(matte.astype(np.float32), (half, half), interpolation=cv2.INTER_AREA) > 0.5
-        triangle = np.where(person & (seen >= 0), kept[seen], -1).astype(np.int32)
+        triangle = np.where(person & (visible >= 0), kept[visible], -1).astype(np.int32)
         frames.append((triangle, barycentric.astype(np.float16), vertices))
     triangle, barycentric, vertices = map(np.stack, zip(*frames))
-    nowhere = np.zeros((len(faces), (SHEET + 1) ** 2, 3))
-    vertices = np.concatenate([vertices, nowhere], 1).astype(np.float16)
-    neutral = np.concatenate([np.mean(heads, 0), nowhere[0]]).astype(np.float32)
+    sheet = np.zeros((len(faces), (SHEET_CELLS + 1) ** 2, 3))  # anywhere: no label lies on it
+    vertices = np.concatenate([vertices, sheet], 1).astype(np.float16)
+    neutral = np.concatenate([np.mean(heads, 0), sheet[0]]).astype(np.float32)
     return {"triangle": triangle, "barycentric": barycentric, "vertices": vertices, "neutral": neutral}
 
 
 def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Colours where the picture (S, S, 4) is not `known`: the insides of mouth and eyes have their own, lit as the face
-    is; skin and hair flow in from what is known around. And where they may be believed, (S, S) bool: not in an eye that
-    the picture shows closed, for where its iris is nobody knows."""
+    """Fills in the picture (S, S, 4) where it is not `known` (S, S): the mouth interior and eyes get INTERIOR_COLOURS
+    in the light of the face; skin and hair get the blurred colours around them. `part` (S, S) is an index into
+    wear.PARTS, -1 where there is no mesh.
+
+    Returns the picture, and (S, S) bool which colours are reliable. Those of an eye that the picture shows closed are
+    not, because its iris is unknown."""
     skin = (part == wear.PARTS.index("skin")) & (known > 0)
     light = float(np.median(picture[skin][:, :3].mean(1))) / 0.6 if skin.any() else 1.0
     closed_eye = (part == wear.PARTS.index("eye")) & (known == 0)
     picture, known = picture.copy(), known.copy()
-    for name, colour in INSIDE_COLOURS.items():
-        inside = (part == wear.PARTS.index(name)) & (known == 0)
-        picture[inside] = (*np.clip(np.float32(colour) * light, 0, 1), 1.0)
-        known[inside] = 1
-    spread, weight = picture * known[..., None], known
-    filled, left = picture.copy(), known == 0
-    believed = ~left & ~closed_eye
-    for radius in BLURS:
-        blurred, mass = (cv2.GaussianBlur(layer, (0, 0), radius) for layer in (spread, weight))
-        near = left & (mass > 0.02)
-        filled[near] = blurred[near] / mass[near, None]
-        left &= ~near
-        if radius <= BELIEVED * len(picture):
-            believed |= near
-    return filled, believed
+    for name, colour in INTERIOR_COLOURS.items():
+        hidden = (part == wear.PARTS.index(name)) & (known == 0)
+        picture[hidden] = (*np.clip(np.float32(colour) * light, 0, 1), 1.0)
+        known[hidden] = 1
+    weighted, filled, missing = picture * known[..., None], picture.copy(), known == 0
+    reliable = ~missing & ~closed_eye
+    for sigma in FILL_SIGMAS:
+        colours, weight = (cv2.GaussianBlur(layer, (0, 0), sigma) for layer in (weighted, known))
+        reached = missing & (weight > 0.02)
+        filled[reached] = colours[reached] / weight[reached, None]
+        missing &= ~reached
+        if sigma <= MAX_RELIABLE_SIGMA * len(picture):
+            reliable |= reached
+    return filled, reliable
 
 
 def random_motion(rng: np.random.Generator, lifted: Lift) -> SyntheticMotion:
-    """A pose near that of the picture, and any expression. The shoulders stay as they are."""
+    """A pose near that of the picture, and any expression. The shoulders do not turn."""
     yaw, pitch, roll = np.clip(rng.normal(0, (13, 8, 6)), -28, 28)
     turn = rotation_matrix(float(yaw), float(pitch), float(roll))
     translation = np.array([*rng.normal(0, 0.03, 2), 0.0], np.float32)
@@ -220,12 +226,13 @@ def random_motion(rng: np.random.Generator, lifted: Lift) -> SyntheticMotion:
 
 
 def lift_person(path: Path, frames: int, size: int, seed: int, tracker, matte: Matte) -> dict[str, np.ndarray]:
-    """One picture as a person of a shard: frame 0 as the picture shows it, then random motions. Raises MpkitError."""
+    """The picture at `path` as a person of a shard: frame 0 as the picture shows it, then random motions. Raises
+    NoFaceError if there is no face or one seen from the side, MediaError for a picture that cannot be read."""
     image = read_image(path)
     faces = tracker.detect(image)
     if not faces:
         raise NoFaceError(f"{path}: no face")
-    if abs(faces[0].angles[0]) > LARGEST_YAW:
+    if abs(faces[0].angles[0]) > MAX_YAW:
         raise NoFaceError(f"{path}: seen too much from the side")
     crop = Crop.of(faces[0])
     lifted = lift(image, faces[0], matte.in_crop(image, crop, TEXTURE_SIDE), crop)

@@ -1,9 +1,10 @@
-"""Training pairs: a source frame and driver frames of the same person, with labels where the data know them.
+"""Training pairs: a source frame and driver frames of the same person, with exact labels where the data have them.
 
-`PairSet[step]` is the batch of training step `step`, a pure function of (seed, step): a run resumes exactly by
-continuing to count, and any number of loader workers gives the same batches.
+`PairSet[step]` is the batch of a training step. It depends on the seed and the step alone: an interrupted run continues
+with the same batches, and so does a run with another number of loader workers.
 """
 
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -12,7 +13,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mpkit.batch import Frames, Labels, Pairs
-from mpkit.data.augment import bend_shape, colour_jitter, flip_numbers, flip_points, flip_pose, random_bends, recolour
+from mpkit.data.augment import (
+    colour_jitter,
+    flip_numbers,
+    flip_points,
+    flip_pose,
+    random_knot_offsets,
+    recolour,
+    spline_warp,
+)
+from mpkit.data.people import People, RenderedPeople
 from mpkit.data.shards import HeadShards
 from mpkit.data.tracked import conditioning
 from mpkit.errors import MpkitError
@@ -20,25 +30,23 @@ from mpkit.faces.anchors import anchors_of, flip_anchors
 from mpkit.geometry import Pose
 from mpkit.synthetic.anatomy import in_mouth, landmarks_on
 
-HIDDEN_BEHIND = 0.03  # a point this much (canonical units) behind what the source shows is hidden there
-
-
-
-
-
-
+OCCLUSION_MARGIN = 0.03  # canonical units; a point farther than this behind the visible surface is hidden
+JITTER, MOTION_JITTER = 0.12, 0.4  # strength of colour jitter: of source and target, of E_mtn's input on top
+MOTION_WARP = 0.05  # crop units, standard deviation of the knots of the spline that warps E_mtn's input
 
 
 class PairSet(Dataset):
-    """Batches of `batch_size` people with `drivers` driver frames each.
+    """Batches of `batch_size` people with `drivers` driver frames each, as `batch.Pairs`.
 
-    `shards`: folders of renders (tracked: see data/tracked.py) and how often a person of each is drawn. With several
-    `parts`, batches are divided among as many processes, and this is number `part` of them.
+    `shards` maps each collection of people to the relative frequency of its people. A collection is a folder of tracked
+    shards (`data.shards`, `data.tracked`) or `RenderedPeople`. With `parts` > 1, as many processes divide each batch,
+    and this one gets share number `part`. Raises MpkitError if the batch cannot be divided, or if nobody has enough
+    frames; MediaError for a folder without shards.
     """
 
     def __init__(
         self,
-        shards: dict[str, float],
+        shards: Mapping[str | RenderedPeople, float],
         batch_size: int,
         drivers: int = 2,
         seed: int = 0,
@@ -48,70 +56,93 @@ class PairSet(Dataset):
     ):
         if batch_size % parts:
             raise MpkitError(f"a batch of {batch_size} people cannot be divided among {parts} processes")
-        self.shards = [HeadShards(folder, tracked=True) for folder in shards]
+        self.collections = [
+            shard if isinstance(shard, RenderedPeople) else HeadShards(shard, tracked=True) for shard in shards
+        ]
         self.drivers, self.seed, self.augment = drivers, seed, augment
-        self.share = range(part * batch_size // parts, (part + 1) * batch_size // parts)
-        self.chance = np.array([weight * len(shard) for shard, weight in zip(self.shards, shards.values())])
-        self.chance /= self.chance.sum()
+        self.positions = range(part * batch_size // parts, (part + 1) * batch_size // parts)  # of its people in a batch
+        weights = np.array([weight * len(people) for people, weight in zip(self.collections, shards.values())])
+        self.probabilities = weights / weights.sum()  # of drawing a person from each collection
+        if not any(len(_face_frames(p, n)) > drivers for p in self.collections for n in range(len(p))):
+            raise MpkitError(f"nobody has {1 + drivers} frames with a face, for a source and {drivers} drivers")
+
+    @classmethod
+    def from_people(
+        cls, people: list[dict[str, np.ndarray]], batch_size: int, drivers: int = 2, **options
+    ) -> "PairSet":
+        """Batches of people in memory, each a dict as `synthetic.heads.render_identity` returns it. From disk the same
+        people give the same batches. options: `seed`, `augment`, `part` and `parts` of the class."""
+        return cls({RenderedPeople(people): 1.0}, batch_size, drivers, **options)
 
     def __getitem__(self, step: int) -> Pairs:
-        rngs = [np.random.default_rng((self.seed, step, number)) for number in self.share]  # each person has its own
-        people = [self._person(rng) for rng in rngs]
-        sources = _collate([person[0] for person in people])
-        drivers = _collate([frame for person in people for frame in person[1:]])
-        flow, flow_valid = true_flow(people, sources.labels.view.shape[1])
+        rngs = [np.random.default_rng((self.seed, step, n)) for n in self.positions]  # one for each person
+        people = [self._sample_person(rng) for rng in rngs]
+        source = _collate([person[0] for person in people])
+        driver = _collate([frame for person in people for frame in person[1:]])
+        flow, flow_valid = true_flow(people, source.labels.view.shape[1])
         if self.augment:
-            sources, drivers, flow, flow_valid = self._augment(rngs, sources, drivers, flow, flow_valid)
-        seen = torch.cat([sources.picture[:, :3], drivers.picture[:, :3]])
+            source, driver, flow, flow_valid = self._flip_and_recolour(rngs, source, driver, flow, flow_valid)
+        motion_input = torch.cat([source.picture[:, :3], driver.picture[:, :3]])
         if self.augment:
-            bends = _by_frame([random_bends(rng, 0.03, 1 + self.drivers) for rng in rngs])
-            matrix, offset = map(_by_frame, zip(*(colour_jitter(rng, 0.4, 1 + self.drivers) for rng in rngs)))
-            seen = recolour(bend_shape(seen, bends), matrix, offset)
-        return Pairs(sources, drivers, flow, flow_valid, seen)
+            count = 1 + self.drivers
+            offsets = _sources_first([random_knot_offsets(rng, MOTION_WARP, count) for rng in rngs])
+            jitter = (colour_jitter(rng, MOTION_JITTER, count) for rng in rngs)
+            motion_input = recolour(spline_warp(motion_input, offsets), *map(_sources_first, zip(*jitter)))
+        return Pairs(source, driver, flow, flow_valid, motion_input)
 
-    def _person(self, rng) -> list[dict]:
-        """One source frame and `drivers` driver frames of a random person, all with a face that the tracker finds."""
+    def _sample_person(self, rng) -> list[dict[str, np.ndarray]]:
+        """One source frame and `drivers` driver frames of a random person, only frames in which the tracker finds a
+        face."""
         while True:
-            shard = self.shards[rng.choice(len(self.shards), p=self.chance)]
-            person = int(rng.integers(len(shard)))
-            frames = np.flatnonzero(shard.field("found", person))
+            people = self.collections[rng.choice(len(self.collections), p=self.probabilities)]
+            person = int(rng.integers(len(people)))
+            frames = _face_frames(people, person)
             if len(frames) > self.drivers:
                 chosen = rng.choice(frames, 1 + self.drivers, replace=False)
-                return [shard.sample(person, int(frame)) for frame in chosen]
+                return [people.sample(person, int(frame)) for frame in chosen]
 
-    def _augment(self, rngs, sources, drivers, flow, flow_valid):
+    def _flip_and_recolour(self, rngs, source: Frames, driver: Frames, flow: Tensor, flow_valid: Tensor):
+        """All frames of a person get the same flip and the same colour jitter."""
         flips = torch.tensor([rng.random() < 0.5 for rng in rngs])
-        matrix, offset = map(torch.cat, zip(*(colour_jitter(rng, 0.12, 1) for rng in rngs)))
-        each = [tensor.repeat_interleave(self.drivers, 0) for tensor in (flips, matrix, offset)]
-        sources = _flip(sources, flips)._replace(picture=recolour(_flip(sources, flips).picture, matrix, offset))
-        drivers = _flip(drivers, each[0])
-        drivers = drivers._replace(picture=recolour(drivers.picture, each[1], each[2]))
-        flow = _where(each[0], flip_points(flow), flow)
-        return sources, drivers, flow, _where(each[0], flow_valid.flip(2), flow_valid)
+        matrix, offset = map(torch.cat, zip(*(colour_jitter(rng, JITTER, 1) for rng in rngs)))
+        driver_flips, *driver_jitter = (part.repeat_interleave(self.drivers, 0) for part in (flips, matrix, offset))
+        source, driver = _flip(source, flips), _flip(driver, driver_flips)
+        source = source._replace(picture=recolour(source.picture, matrix, offset))
+        driver = driver._replace(picture=recolour(driver.picture, *driver_jitter))
+        flow = _where(driver_flips, flip_points(flow), flow)
+        return source, driver, flow, _where(driver_flips, flow_valid.flip(2), flow_valid)
 
 
+def _face_frames(people: People, person: int) -> np.ndarray:
+    """The numbers of a person's frames in which the tracker finds a face."""
+    return np.flatnonzero(people.field("found", person))
 
 
-def _by_frame(people: list[Tensor]) -> Tensor:
-    """Values of each person's frames, (1 + n, ...) each, in the order of `motion_input`: sources, then drivers."""
+def _sources_first(people: list[Tensor]) -> Tensor:
+    """Values of each person's frames, (1 + n, ...) each, in the order of `Pairs.motion_input`: all sources, then all
+    drivers."""
     return torch.cat([torch.stack([person[0] for person in people]), *(person[1:] for person in people)])
 
 
-def _collate(samples: list[dict]) -> Frames:
-    images = torch.from_numpy(np.stack([s["images"] for s in samples])).movedim(-1, 1).float() / 255
-    picture = torch.cat([images[:, :3] * images[:, 3:], images[:, 3:]], dim=1)
-    pose = Pose(*(torch.from_numpy(np.stack([s[k] for s in samples])) for k in ("rotation", "translation", "scale")))
-    maps = [_label_maps(sample) for sample in samples]
-    labels = Labels(*(torch.from_numpy(np.stack(parts)) for parts in zip(*maps)))
-    numbers = torch.from_numpy(np.stack([conditioning(s) for s in samples]))
+def _collate(samples: list[dict[str, np.ndarray]]) -> Frames:
+    def stack(arrays) -> Tensor:
+        return torch.from_numpy(np.stack(list(arrays)))
+
+    images = stack(s["images"] for s in samples).movedim(-1, 1).float() / 255  # (B, 4, S, S), not premultiplied
     everywhere = np.ones(images.shape[2:], bool)
-    believed = torch.from_numpy(np.stack([sample.get("believed", everywhere) for sample in samples]))[:, None]
-    anchors = torch.from_numpy(np.stack([anchors_of(landmarks_on(s["neutral"])) for s in samples]))
-    return Frames(picture, pose, numbers, labels, believed, anchors)
+    return Frames(
+        picture=torch.cat([images[:, :3] * images[:, 3:], images[:, 3:]], dim=1),
+        pose=Pose(*(stack(s[name] for s in samples) for name in ("rotation", "translation", "scale"))),
+        numbers=stack(conditioning(s) for s in samples),
+        labels=Labels(*map(stack, zip(*(_label_maps(s) for s in samples)))),
+        reliable=stack(s.get("reliable", everywhere) for s in samples)[:, None],
+        anchors=stack(anchors_of(landmarks_on(s["neutral"])) for s in samples),
+    )
 
 
-def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarray:
-    """The point of `vertices` (N, 3) that each pixel of a frame shows, (h, h, 3); `missing` where it shows none."""
+def _visible_points(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarray:
+    """The point of `vertices` (N, 3) that each cell of a frame's label grid shows, (h, h, 3); `missing` where it shows
+    none."""
     valid = sample["triangle"] >= 0
     corners = sample["faces"][sample["triangle"][valid]]  # (P, 3) vertex numbers
     first, second = sample["barycentric"][valid].astype(np.float32).T[..., None]
@@ -122,50 +153,58 @@ def _seen(sample: dict, vertices: np.ndarray, missing: float = 0.0) -> np.ndarra
 
 
 def mouth_inside(sample: dict, teeth: bool = False) -> np.ndarray:
-    """Which pixels of a frame show the inside of a mouth, or its `teeth`, (h, h) bool."""
+    """Which cells of a frame's label grid show the mouth interior, or only its `teeth`, (h, h) bool."""
     return (sample["triangle"] >= 0) & in_mouth(sample["faces"], teeth)[sample["triangle"]]
 
 
 def _label_maps(sample: dict) -> tuple[np.ndarray, ...]:
     """The `Labels` of one frame."""
-    points = _seen(sample, sample["neutral"]), _seen(sample, sample["vertices"])
+    points = _visible_points(sample, sample["neutral"]), _visible_points(sample, sample["vertices"])
     return *points, sample["triangle"] >= 0, mouth_inside(sample), mouth_inside(sample, teeth=True)
 
 
 def true_flow(people: list[list[dict]], half: int) -> tuple[Tensor, Tensor]:
-    """Where each source shows what its drivers show, and whether it does: it is not hidden. Beyond the edge, where the
-    picture is continued (`networks.render.sample_picture`), nothing hides. Teeth lie so close behind closed lips that
-    depth does not tell: they are hidden unless the source shows the inside of a mouth there, or beside."""
+    """`Pairs.flow` and `Pairs.flow_valid` of people (source frame, *driver frames) with label grids of `half` cells a
+    side.
+
+    A point is valid unless the source hides it. Points beyond the edge of the source are valid: the detail path
+    continues the picture there (`networks.detail.sample_picture`). Teeth and other points of the mouth interior lie too
+    close behind closed lips for a test of depth: they are valid only where the source shows the mouth interior in that
+    cell or next to it."""
     flows, valids = [], []
     for source, *drivers in people:
-        # where the source shows no surface, nothing of it is visible
-        depth = _seen(source, source["vertices"], missing=-np.inf)[..., 2]
+        # -inf: where the source shows no surface, every point counts as hidden
+        depth = _visible_points(source, source["vertices"], missing=-np.inf)[..., 2]
         open_mouth = cv2.dilate(mouth_inside(source).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         for driver in drivers:
-            there = _seen(driver, source["vertices"], missing=2.0)
-            column, row = (((there[..., axis] + 1) * half / 2).astype(int) for axis in (0, 1))
+            in_source = _visible_points(driver, source["vertices"], missing=2.0)
+            column, row = (((in_source[..., axis] + 1) * half / 2).astype(int) for axis in (0, 1))
             outside = (column < 0) | (column >= half) | (row < 0) | (row >= half)
-            place = row.clip(0, half - 1), column.clip(0, half - 1)
-            shown = (there[..., 2] < depth[place] + HIDDEN_BEHIND) & (open_mouth[place] | ~mouth_inside(driver))
-            flows.append(there[..., :2])
+            cell = row.clip(0, half - 1), column.clip(0, half - 1)
+            shown = (in_source[..., 2] < depth[cell] + OCCLUSION_MARGIN) & (open_mouth[cell] | ~mouth_inside(driver))
+            flows.append(in_source[..., :2])
             valids.append((driver["triangle"] >= 0) & (outside | shown))
     return torch.from_numpy(np.stack(flows)), torch.from_numpy(np.stack(valids))
 
 
 def _where(flags: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """`yes` for the frames whose flag is set, else `no`; flags (B,), tensors (B, ...)."""
     return torch.where(flags.view(-1, *[1] * (yes.dim() - 1)), yes, no)
 
 
 def _flip(frames: Frames, flags: Tensor) -> Frames:
-    pose = flip_pose(frames.pose)
-    labels = frames.labels
-    points, marks = labels[:2], labels[2:]
-    flipped = Labels(*map(flip_points, points), *(mark.flip(2) for mark in marks))
-    return Frames(
-        _where(flags, frames.picture.flip(3), frames.picture),
-        Pose(*(_where(flags, a, b) for a, b in zip(pose, frames.pose))),
-        _where(flags, flip_numbers(frames.numbers), frames.numbers),
-        Labels(*(_where(flags, a, b) for a, b in zip(flipped, labels))),
-        _where(flags, frames.believed.flip(3), frames.believed),
-        _where(flags, flip_anchors(frames.anchors), frames.anchors),
+    """The frames, those with a flag (B,) mirrored."""
+    points, marks = frames.labels[:2], frames.labels[2:]
+    mirrored = Frames(
+        frames.picture.flip(3),
+        flip_pose(frames.pose),
+        flip_numbers(frames.numbers),
+        Labels(*map(flip_points, points), *(mark.flip(2) for mark in marks)),
+        frames.reliable.flip(3),
+        flip_anchors(frames.anchors),
     )
+
+    def choose(yes, no):
+        return type(no)(*map(choose, yes, no)) if isinstance(no, tuple) else _where(flags, yes, no)
+
+    return choose(mirrored, frames)

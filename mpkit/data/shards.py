@@ -1,11 +1,13 @@
-"""Renders on disk: plain .npy arrays, read as memory maps and written in blocks, so that an interrupted run continues.
+"""Rendered people on disk: plain .npy arrays in blocks of people, read as memory maps.
 
-    DIRECTORY/meta.json                   what was asked for: size, frames, block, seed, identities
+    DIRECTORY/meta.json                   the settings: size, frames, block, seed, identities
     DIRECTORY/faces.npy                   (T, 3), the same for all people
     DIRECTORY/shard-00000/images.npy ...  one file per field of `render_identity`, people along the first axis
-A shard appears under its name only when it is whole.
+
+A shard gets its name only when it is complete, so an interrupted run can continue.
 """
 
+import io
 import json
 import os
 import shutil
@@ -14,13 +16,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from mpkit.data.people import PER_PERSON
 from mpkit.data.workers import worker_pool
 from mpkit.errors import MediaError
+from mpkit.files import write_bytes, write_json
 from mpkit.media.images import write_png
-from mpkit.synthetic.heads import render_identity
 
-BLOCK = 16  # people per shard
-VERSION = 6  # raise it when the renders change, so that a folder never mixes two kinds
+PEOPLE_PER_SHARD = 16
+VERSION = 6  # raise it when the renders change, so that a folder never holds two versions
+RENAMED = {"believed": "reliable"}  # old names of fields in folders of earlier versions -> today's
 
 
 def write_shards(
@@ -30,23 +34,23 @@ def write_shards(
     size: int = 256,
     seed: int = 0,
     workers: int = 1,
-    block: int = BLOCK,
+    block: int = PEOPLE_PER_SHARD,
 ) -> None:
-    """Renders people with seeds `seed` ... `seed + identities - 1` into `directory`.
+    """Renders people with seeds `seed` ... `seed + identities - 1` into `directory`, `block` people in a shard.
 
-    Finished shards are kept, so an interrupted call continues, and a later call with more `identities` adds.
-    MediaError if the folder holds renders of another kind.
+    Complete shards are kept: an interrupted call continues, and a later call with more `identities` adds people. Raises
+    MediaError if the folder holds people of other settings or of another version.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    kind = {"version": VERSION, "size": size, "frames": frames, "seed": seed, "block": block}
+    settings = {"version": VERSION, "size": size, "frames": frames, "seed": seed, "block": block}
     meta_file, found = directory / "meta.json", {}
     if meta_file.exists():
-        found = _read_meta(directory)
-        if any(found.get(key) != value for key, value in kind.items()):
+        found = _read_meta(meta_file)
+        if any(found.get(key) != value for key, value in settings.items()):
             raise MediaError(f"{directory} holds renders of another kind; choose an empty folder or the same settings")
     total = max(identities, found.get("identities", 0))
-    _write_atomically(meta_file, json.dumps(kind | {"identities": total}).encode())
+    write_json(meta_file, settings | {"identities": total})
     jobs = []
     for number in range((total + block - 1) // block):
         seeds = range(seed + number * block, seed + min((number + 1) * block, total))
@@ -63,62 +67,68 @@ def write_shards(
 
 
 def _write_shard(shard: Path, seeds: range, frames: int, size: int) -> None:
+    from mpkit.synthetic.heads import render_identity  # here, because reading shards needs neither anny nor numba
+
     save_shard(shard, [render_identity(seed, frames, size) for seed in seeds])
 
 
 def save_shard(shard: Path, people: list[dict[str, np.ndarray]]) -> None:
-    """Writes people (fields as of `render_identity`) as one shard, whole or not at all."""
+    """Writes people (dicts with the fields of `render_identity`) as one shard: completely, or not at all."""
     faces_file = shard.parent / "faces.npy"
     if "faces" in people[0] and not faces_file.exists():
-        temporary = shard.parent / f".faces-{os.getpid()}.npy"
-        np.save(temporary, people[0]["faces"])
-        os.replace(temporary, faces_file)
-    temporary = shard.with_name(f".{shard.name}-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+        save_array(faces_file, people[0]["faces"])
+    partial = shard.with_name(f".{shard.name}-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
     for name in people[0]:
         if name != "faces":
-            np.save(temporary / f"{name}.npy", np.stack([person[name] for person in people]))
+            np.save(partial / f"{name}.npy", np.stack([person[name] for person in people]))
     shutil.rmtree(shard, ignore_errors=True)
-    os.replace(temporary, shard)
+    os.replace(partial, shard)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Writes a .npy file in one step."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
 
 
 def contact_sheet(directory: str | Path, path: str | Path, people: int = 8) -> None:
-    """Draws the first people of a folder of shards, one a row, to a PNG. Raises MediaError."""
+    """Writes a PNG of the first people of a folder of shards: a person in each row. Raises MediaError."""
     shards = HeadShards(directory)
     rows = [np.hstack(list(shards.field("images", person)[..., :3])) for person in range(min(people, len(shards)))]
     write_png(path, np.vstack(rows))
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
-
-
 def _people_in(shard: Path) -> int:
-    """How many people a shard holds; 0 where there is none."""
+    """How many people a shard holds; 0 if there is no shard."""
     file = shard / "scale.npy"
-    return len(np.load(file, mmap_mode="r", allow_pickle=False)) if file.exists() else 0
+    return len(_open_array(file)) if file.exists() else 0
 
 
-def _read_meta(directory: Path) -> dict:
+def _open_array(path: Path) -> np.ndarray:
+    """A .npy file as a memory map."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _read_meta(path: Path) -> dict:
     try:
-        return json.loads((directory / "meta.json").read_text())
+        return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         hint = "render it with: mpkit heads"
-        raise MediaError(f"{directory} has no readable meta.json ({error}); {hint}") from None
+        raise MediaError(f"{path.parent} has no readable meta.json ({error}); {hint}") from None
 
 
 class HeadShards:
-    """Reads what `write_shards` wrote, and what it has written so far; arrays stay on disk until they are sampled."""
+    """`People` on disk: the complete shards of a folder. Arrays are read only where they are sampled."""
 
     def __init__(self, directory: str | Path, tracked: bool = False):
-        """`tracked`: only shards that the tracker has read (data/tracked.py). MediaError if `directory` holds none."""
+        """`tracked`: use only shards that `data.tracked.track_shards` has read. Raises MediaError if there is none."""
         directory = Path(directory)
         self._shards, self._index = [], []
         for folder in sorted(directory.glob("shard-*")):
-            shard = {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in folder.glob("*.npy")}
+            shard = {RENAMED.get(file.stem, file.stem): _open_array(file) for file in folder.glob("*.npy")}
             if tracked and "numbers" not in shard:
                 continue
             self._index += [(len(self._shards), row) for row in range(len(shard["scale"]))]
@@ -128,22 +138,21 @@ class HeadShards:
         faces = directory / "faces.npy"
         if not faces.exists():
             raise MediaError(f"{directory} has no faces.npy: an older mpkit made it without labels; prepare it anew")
-        self.shared = {"faces": np.load(faces, allow_pickle=False)}
+        self._shared = {"faces": np.load(faces, allow_pickle=False)}
 
     def __len__(self) -> int:
-        """How many people."""
         return len(self._index)
 
-    def sample(self, identity: int, frame: int) -> dict[str, np.ndarray]:
-        """One frame: the fields of `render_identity` without their frame axis (copies), and `neutral` and `faces`."""
-        number, row = self._index[identity]
-        shard = self._shards[number]
+    def sample(self, person: int, frame: int) -> dict[str, np.ndarray]:
+        """The fields of one frame, as copies."""
+        number, row = self._index[person]
         fields = {
-            name: np.array(array[row] if name == "neutral" else array[row, frame]) for name, array in shard.items()
+            name: np.array(array[row] if name in PER_PERSON else array[row, frame])
+            for name, array in self._shards[number].items()
         }
-        return fields | self.shared
+        return fields | self._shared
 
-    def field(self, name: str, identity: int) -> np.ndarray:
-        """All frames of one person's field, without copying."""
-        number, row = self._index[identity]
+    def field(self, name: str, person: int) -> np.ndarray:
+        """One field of all frames of a person, without copying it."""
+        number, row = self._index[person]
         return self._shards[number][name][row]

@@ -1,19 +1,20 @@
-"""The numbers that condition training on a frame: what the tracker would read in it, on average.
+"""The 54 numbers that condition training on a frame: the expected reading of the tracker.
 
-A network trained on the true coefficients of synthetic heads would meet other numbers in real life: a tracker has its
-own gain for each. A network trained on what the tracker reads frame by frame learns to do too little: readings are
-noisy, and the mean face behind a noisy 0.6 is that of a 0.3. So a render's numbers are its true ones times READING, the
-expected reading (faces/tracker.py); frames in which the tracker finds no face are left out; real frames have only its
-readings.
+For synthetic heads the true actions are known. Two obvious choices fail:
+- The true actions. In use, the network meets the tracker's readings, and the tracker has its own gain for each action.
+- The tracker's reading of each frame. Readings are noisy, and the network learns the mean face of all frames with the
+  same reading: for a noisy 0.6 that is the face of about 0.3, so every expression comes out too weak.
+So a synthetic frame gets its true actions times READING, the tracker's mean gains (`mpkit.actions`). Frames in which
+the tracker finds no face are left out. Real frames have no true actions and get the tracker's reading.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from mpkit.actions import READING
+from mpkit.data.shards import save_array
 from mpkit.data.workers import worker_pool
 from mpkit.faces.face import Face, Tracker
 from mpkit.faces.trackers import make_tracker
@@ -21,21 +22,22 @@ from mpkit.synthetic.poses import with_gaze
 
 
 def conditioning(sample: dict[str, np.ndarray]) -> np.ndarray:
-    """The 54 numbers that condition the network on a frame (fields of a tracked shard); real frames have no truth."""
-    if "actions" not in sample:
+    """The numbers (54,) float32 that condition the network on a frame, from the fields of its shard."""
+    if "actions" not in sample:  # a real frame
         return sample["numbers"]
     return READING * np.concatenate([sample["actions"], sample["gaze"]]).astype(np.float32)
 
 
 def true_actions(face: Face) -> np.ndarray:
-    """The inverse: what a synthetic head must do (52,) to be read as a face that was tracked in a real picture."""
+    """The inverse of `conditioning` for a face tracked in a real picture: the actions (52,) in [0, 1] with which a
+    synthetic head would give the same reading."""
     actions, gaze = face.actions / READING[:52], (face.gaze / READING[52:]).clip(-1, 1)
     return with_gaze(actions.clip(0, 1), gaze)
 
 
 def track_shards(directory: str | Path, workers: int = 1) -> None:
-    """Adds to every shard of `directory` that lacks them: numbers.npy (N, K, 54) float32, coefficients and gaze;
-    found.npy (N, K) bool. A later call continues."""
+    """Adds the tracker's readings to each shard of `directory` that has none: numbers.npy (N, K, 54) float32, actions
+    and gaze, and found.npy (N, K) bool, for N people with K frames. An interrupted call can be repeated."""
     jobs = [shard for shard in sorted(Path(directory).glob("shard-*")) if not (shard / "numbers.npy").exists()]
     with worker_pool(workers) as pool:
         for _ in tqdm(pool.map(_track_shard, jobs), total=len(jobs), desc="shards", disable=None):
@@ -46,15 +48,13 @@ def _track_shard(shard: Path) -> None:
     images = np.load(shard / "images.npy", mmap_mode="r", allow_pickle=False)
     with make_tracker() as tracker:
         numbers, found = (np.stack(part) for part in zip(*(read_numbers(frames, tracker) for frames in images)))
-    for name, array in (("found", found), ("numbers", numbers)):  # numbers last: they say that the shard is done
-        temporary = shard / f".{name}-{os.getpid()}.npy"
-        np.save(temporary, array)
-        os.replace(temporary, shard / f"{name}.npy")
+    save_array(shard / "found.npy", found)
+    save_array(shard / "numbers.npy", numbers)  # last: a shard with this file counts as tracked
 
 
 def read_numbers(images: np.ndarray, tracker: Tracker) -> tuple[np.ndarray, np.ndarray]:
-    """What the tracker reads in frames (K, S, S, 3 or 4) uint8: coefficients and gaze (K, 54), and whether it found a
-    face (K,)."""
+    """The tracker's readings of frames (K, S, S, 3 or 4) uint8: actions and gaze (K, 54) float32, and (K,) bool whether
+    it finds a face."""
     numbers, found = np.zeros((len(images), 54), np.float32), np.zeros(len(images), bool)
     for index, image in enumerate(images):
         faces = tracker.detect(np.ascontiguousarray(image[..., :3]))

@@ -1,4 +1,4 @@
-"""Worker processes of the data engine: one thread each, gone when their parent is."""
+"""Worker processes for rendering and preparing data: one thread each; they exit when their parent does."""
 
 import os
 import threading
@@ -8,21 +8,21 @@ from multiprocessing import get_context
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:
-    """Fresh processes: a fork would copy the threads of torch, and not run them."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+    """A pool of newly started processes. Forked ones would copy locks of torch's threads without the threads."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
 
 
-def _begin() -> None:
+def _start_worker() -> None:
     import cv2
     import torch
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
-def _follow(parent: int) -> None:
-    """A killed parent cannot tell its workers to stop; so each looks whether it is still there."""
+def _exit_with_parent(parent: int) -> None:
+    """Ends this process within a second after its parent has ended: a killed parent cannot stop its workers."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

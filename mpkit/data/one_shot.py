@@ -1,0 +1,112 @@
+"""The data of stage `adapt`: one still, and a few synthetic people against forgetting.
+
+The still is lifted (`data.lifted`): its renders in random poses and expressions are the sources. The target is the real
+picture, the head crop cut from the still, so no colour of a target is invented. Both are written once, as shards
+(`data.shards`): an interrupted run continues with the same frames.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mpkit.actions import READING
+from mpkit.batch import Pairs
+from mpkit.data.lifted import MAX_YAW, TEXTURE_SIDE, lift, mesh, random_motion, render
+from mpkit.data.pairs import PairSet
+from mpkit.errors import NoFaceError
+from mpkit.faces.crop import Crop, cut
+from mpkit.faces.face import Face
+from mpkit.faces.matte import Matte
+from mpkit.synthetic.heads import render_identity
+
+REAL = 0  # number of the still's frame that is the real picture; the others are renders
+TRAINING_FRAMES = range(1, 25)  # of the still, sources in training
+HELD_OUT_FRAMES = range(25, 31)  # of the still, sources that are never trained on
+SELF_SHARE = 0.25  # of the still's pairs, the real picture is the source, too
+SYNTHETIC_SEEDS = range(800_000, 800_012)  # of people that are trained on
+HELD_OUT_SEEDS = range(800_012, 800_014)  # of people that are never trained on, to measure forgetting
+SYNTHETIC_FRAMES = 4  # of each
+
+
+def still_person(image: np.ndarray, face: Face, matte: Matte, size: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """The still (H, W, 3) uint8 as a person with frames of `size` pixels: frame REAL is the head crop of the picture
+    itself, with the tracker's numbers; all others are renders. The fields are those of `data.people.People`. Raises NoFaceError for a face that is seen too much from the side."""
+    if abs(yaw := face.angles[0]) > MAX_YAW:
+        raise NoFaceError(f"the face is turned aside by {abs(yaw):.0f} degrees; more than {MAX_YAW} cannot be lifted")
+    crop = Crop.of(face)
+    lifted = lift(image, face, matte.in_crop(image, crop, TEXTURE_SIDE), crop)
+    rng = np.random.default_rng(seed)
+    motions = [lifted.source, *(random_motion(rng, lifted) for _ in (*TRAINING_FRAMES, *HELD_OUT_FRAMES))]
+    frames = [render(lifted, motion, size) for motion in motions]
+    fields = with_readings({name: np.stack([frame[name] for frame in frames]) for name in frames[0]})
+    fields["images"][REAL] = head_crop(image, face, matte, size)
+    fields["numbers"][REAL] = np.concatenate([face.actions, face.gaze])
+    fields["reliable"][REAL] = True
+    del fields["actions"], fields["gaze"]  # else they would count instead of the numbers
+    return fields | {"neutral": lifted.identity.neutral, "faces": mesh()[0]}
+
+
+def head_crop(image: np.ndarray, face: Face, matte: Matte, size: int) -> np.ndarray:
+    """The head crop of a face in its picture, with the matte as alpha: (size, size, 4) uint8, not premultiplied."""
+    crop = Crop.of(face)
+    alpha = matte.in_crop(image, crop, size)
+    return np.concatenate([cut(image, crop, size), (alpha * 255).round().astype(np.uint8)[..., None]], axis=2)
+
+
+def synthetic_people(seeds: range, size: int) -> list[dict[str, np.ndarray]]:
+    """Synthetic people with SYNTHETIC_FRAMES frames each, not tracked: their `numbers` are the expected readings."""
+    return [with_readings(render_identity(seed, SYNTHETIC_FRAMES, size)) for seed in seeds]
+
+
+def with_readings(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A rendered person's fields with `numbers`, the tracker's expected reading of the true actions (`data.tracked`),
+    and `found` for all frames."""
+    numbers = READING * np.concatenate([fields["actions"], fields["gaze"]], axis=1).astype(np.float32)
+    return fields | {"numbers": numbers, "found": np.ones(len(numbers), bool)}
+
+
+class StillPairs(PairSet):
+    """Pairs of one still, not augmented: the driver is the real picture, the source one of the frames `sources` of its
+    shard, drawn at random. `seed`, `part` and `parts` are those of PairSet."""
+
+    def __init__(
+        self, shard: str | Path, batch_size: int, sources: Sequence[int], seed: int = 0, part: int = 0, parts: int = 1
+    ):
+        super().__init__({str(shard): 1.0}, batch_size, 1, seed, False, part, parts)
+        self.sources = sources
+
+    def _sample_person(self, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
+        return [self.collections[0].sample(0, int(frame)) for frame in (rng.choice(self.sources), REAL)]
+
+
+class OneShotPairs(Dataset):
+    """Batches of stage `adapt`: counts[0] pairs of the still and counts[1] pairs of synthetic people, with one driver
+    each. `still` and `people` are folders of shards."""
+
+    def __init__(
+        self, still: str, people: str, counts: tuple[int, int], seed: int = 0, part: int = 0, parts: int = 1
+    ):
+        real = [REAL] * round(len(TRAINING_FRAMES) * SELF_SHARE / (1 - SELF_SHARE))
+        self.still = StillPairs(still, counts[0], [*real, *TRAINING_FRAMES], seed, part, parts)
+        self.people = PairSet({people: 1.0}, counts[1], 1, seed, part=part, parts=parts)
+
+    def __getitem__(self, step: int) -> Pairs:
+        return join(self.still[step], self.people[step])
+
+
+def join(first: Pairs, second: Pairs) -> Pairs:
+    """The people of two batches as one batch."""
+    split = [batch.motion_input.split([len(batch.source.picture), len(batch.driver.picture)]) for batch in (first, second)]
+    motion_input = torch.cat([part for pair in zip(*split) for part in pair])  # all sources, then all drivers
+    return Pairs(*map(_concatenate, first[:4], second[:4]), motion_input)
+
+
+def _concatenate(first, second):
+    """Two tensors, or nested named tuples of tensors, along their batch axis."""
+    if isinstance(first, Tensor):
+        return torch.cat([first, second])
+    return type(first)(*map(_concatenate, first, second))

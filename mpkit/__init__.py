@@ -6,7 +6,7 @@ Animator.load().animate("painting.jpg", "driver.mp4", "out.mp4")
 
 import importlib
 
-_HOMES = {
+_LOCATIONS = {  # of each public name: module, attribute
     "Animator": ("mpkit.animation.animator", "Animator"),
     "Motion": ("mpkit.animation.motion_file", "MotionTrack"),
     "Options": ("mpkit.animation.options", "Options"),
@@ -14,14 +14,14 @@ _HOMES = {
     "presets": ("mpkit.config", "PRESETS"),
     "track": ("mpkit.animation.track", "track"),
 }
-__all__ = list(_HOMES)
+__all__ = list(_LOCATIONS)
 
 
 def __getattr__(name: str):
     """Public names are imported when they are first used, so that `import mpkit` is instant."""
-    if name not in _HOMES:
+    if name not in _LOCATIONS:
         raise AttributeError(f"module 'mpkit' has no attribute {name!r}")
-    module, attribute = _HOMES[name]
+    module, attribute = _LOCATIONS[name]
     return getattr(importlib.import_module(module), attribute)
 
 

@@ -1,4 +1,4 @@
-"""Which device and which number format to compute in."""
+"""The device and the number format to compute in."""
 
 import torch
 
@@ -6,7 +6,7 @@ from mpkit.errors import DeviceError
 
 
 def choose_device(name: str) -> torch.device:
-    """auto | cpu | cuda | mps -> the device; auto is the best there is. Raises DeviceError for one that is absent."""
+    """The device of a name: auto, cpu, cuda or mps. auto prefers cuda to mps to cpu. Raises DeviceError if absent."""
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(device for device in ("cuda", "mps", "cpu") if present[device])
@@ -18,10 +18,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def check_precision(name: str, device: torch.device) -> torch.dtype:
-    """fp32 | bf16 | fp16 -> dtype. Raises DeviceError where the device cannot compute in it."""
-    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if name not in kinds:
+    """The dtype of a name: fp32, bf16 or fp16. Raises DeviceError if the device cannot compute in it."""
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if name not in dtypes:
         raise DeviceError(f"unknown precision {name!r}: choose fp32, bf16 or fp16")
     if name == "fp16" and device.type == "cpu":
         raise DeviceError("--precision fp16 needs a GPU; the CPU computes in fp32 (fast) or bf16 (slow)")
-    return kinds[name]
+    return dtypes[name]

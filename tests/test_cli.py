@@ -1,4 +1,4 @@
-"""The command line: what it accepts, and that every mistake is one line, exit code 2, and leaves nothing behind."""
+"""The command line accepts every kind of input; every mistake is one line, exit code 2, and leaves nothing behind."""
 
 import json
 import os
@@ -26,7 +26,7 @@ SMALL = ["--no-paste-back", "--size", "64"]
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims to be that large and holds nearly nothing."""
+    """A PNG whose header gives that size, with hardly any pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -41,7 +41,7 @@ def noise(side: int = 96) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, weights, portrait, clip):
-    """Every kind of wrong file, by name, beside the right ones."""
+    """Valid files, and one of every kind of invalid file, by name."""
     folder = tmp_path_factory.mktemp("files")
     made = {"portrait": portrait, "clip": clip, "weights": weights, "folder": folder, "missing": folder / "missing.png"}
 
@@ -66,7 +66,7 @@ def files(tmp_path_factory, weights, portrait, clip):
         sound.setnchannels(1), sound.setsampwidth(2), sound.setframerate(8000)
         sound.writeframes(b"\0\0" * 8000)
     made["sound"] = folder / "sound.wav"
-    with av.open(str(folder / "late.mp4"), "w") as container:  # its index comes last, so that a cut loses it
+    with av.open(str(folder / "late.mp4"), "w") as container:  # its index is at the end, so a truncated copy has none
         stream = container.add_stream("libx264", rate=25)
         stream.width = stream.height = 64
         for _ in range(20):
@@ -80,7 +80,7 @@ def files(tmp_path_factory, weights, portrait, clip):
 
 
 def fails(arguments: list, capfd, folder) -> str:
-    """Runs a command that must fail as promised, and returns its line."""
+    """Runs a command that must fail with one line and leave `folder` unchanged. Returns that line."""
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert main([str(argument) for argument in arguments]) == 2
     captured = capfd.readouterr()
@@ -91,7 +91,7 @@ def fails(arguments: list, capfd, folder) -> str:
     return lines[0]
 
 
-# source, driver, further arguments, what the line says
+# source, driver, further arguments, a part of the line
 MISTAKES = {
     "20,000 px": ("huge", "clip", [], "pixels"),
     "decompression bomb": ("bomb", "clip", [], "pixels"),
@@ -111,6 +111,7 @@ MISTAKES = {
     "no face in a still driver": ("portrait", "noise", [], "no face"),
     "no face in any driver frame": ("portrait", "noisy", [], "no face in any frame"),
     "damaged motion file": ("portrait", "bad", [], "bad.json"),
+    "pixels of a motion file": ("portrait", "bad", ["--motion-from", "pixels"], "bad.json is a motion file"),
     "weights of another preset": ("portrait", "clip", ["--weights", "other"], "other.safetensors"),
     "damaged weights": ("portrait", "clip", ["--weights", "damaged"], "damaged.safetensors"),
     "pickled weights": ("portrait", "clip", ["--weights", "pickled"], "safetensors only"),
@@ -138,13 +139,13 @@ def test_a_mistake_is_one_line_and_leaves_nothing(name, files, tmp_path, capfd):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_cuda_that_is_absent(files, tmp_path, capfd):
+def test_absent_cuda_is_one_line(files, tmp_path, capfd):
     command = ["animate", files["portrait"], files["clip"], "--output", tmp_path / "out.mp4", "--device", "cuda"]
     assert "no cuda" in fails([*command, "--weights", files["weights"]], capfd, tmp_path)
 
 
 @pytest.mark.parametrize("output", ["absent/out.mp4", "out.txt", "portrait.jpg", "full"])
-def test_outputs_that_cannot_be(output, files, tmp_path, capfd):
+def test_impossible_outputs_are_one_line(output, files, tmp_path, capfd):
     (tmp_path / "portrait.jpg").write_bytes(files["portrait"].read_bytes())
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("dear")
@@ -157,8 +158,8 @@ def test_the_output_may_not_be_an_input(files, tmp_path, capfd):
     assert "itself" in fails(["animate", files["portrait"], clip, "--output", clip], capfd, tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_where_one_may_not_write(files, tmp_path, capfd):
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write into every folder")
+def test_a_folder_without_write_permission_is_one_line(files, tmp_path, capfd):
     tmp_path.chmod(0o500)
     assert "cannot write" in fails(
         ["animate", files["portrait"], files["clip"], "--output", tmp_path / "o.mp4"], capfd, tmp_path
@@ -183,7 +184,7 @@ def test_a_folder_where_one_may_not_write(files, tmp_path, capfd):
     ],
     ids=" ".join,
 )
-def test_mistakes_of_the_other_commands(arguments, files, tmp_path, capfd, monkeypatch):
+def test_mistakes_of_the_other_commands_are_one_line(arguments, files, tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fails([files.get(argument, argument) for argument in arguments], capfd, tmp_path)
 
@@ -205,7 +206,7 @@ def test_help_lists_every_command_and_option(capsys):
     with pytest.raises(SystemExit):
         main(["animate", "--help"])
     text = capsys.readouterr().out
-    options = """output motion paste-back no-paste-back side-by-side max-frames start fps audio no-audio
+    options = """output motion motion-from paste-back no-paste-back side-by-side max-frames start fps audio no-audio
         scale-translation size device precision weights tracker face"""
     assert all(f"--{option}" in text for option in options.split())
 
@@ -246,7 +247,7 @@ def test_track_then_animate(files, tmp_path, capsys):
     assert "5 frames" in capsys.readouterr().out
 
 
-def test_what_a_driver_does_not_show_is_one_note(files, tmp_path, capsys):
+def test_driver_frames_without_a_face_are_one_note(files, tmp_path, capsys):
     driver = write_clip(tmp_path / "gap.mp4", sway(6, missing=range(2, 4)))
     arguments = [files["portrait"], driver, "--output", tmp_path / "out.gif", "--weights", files["weights"]]
     assert main(["animate", *map(str, arguments), *SMALL]) == 0
@@ -260,7 +261,7 @@ def test_an_interruption_leaves_nothing(files, tmp_path, capsys, monkeypatch):
     frame = Animator.frame
 
     def interrupted(self, portrait, motion):
-        if any(tmp_path.iterdir()):  # the output in the making is there
+        if any(tmp_path.iterdir()):  # the unfinished output is there
             raise KeyboardInterrupt
         return frame(self, portrait, motion)
 
@@ -270,9 +271,10 @@ def test_an_interruption_leaves_nothing(files, tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.iterdir()) and "Traceback" not in capsys.readouterr().err
 
 
-def test_info_prints_a_table(capsys):
+def test_info_prints_a_table_of_the_preset(capsys):
     assert main(["info", "--preset", "nano"]) == 0
-    assert "E_app" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert text.startswith("\nnano\n") and "E_app" in text and "tiny" not in text
 
 
 def test_the_examples_folder_holds_what_the_readme_names():

@@ -15,7 +15,7 @@ from mpkit.errors import MediaError, NoFaceError
 from mpkit.evaluation import metrics
 from mpkit.evaluation.bench import STAGES, bench, format_bench
 from mpkit.evaluation.evaluate import compare, evaluate, format_table
-from mpkit.evaluation.evaluation_set import choose_moments, inside_picture, read_set
+from mpkit.evaluation.evaluation_set import QUICK, EvaluationSize, choose_moments, pixels_in_frame, read_set
 from mpkit.evaluation.mesh_warp import BOUNDARY, MeshWarp, canonical_landmarks, draw
 from mpkit.evaluation.metrics import SIGNALS
 from mpkit.faces import Crop, cut, make_tracker, pose_in, select_face
@@ -47,7 +47,7 @@ def weights(tmp_path_factory):
 
 
 def write_set(folder: Path, image: np.ndarray) -> Path:
-    """A set of one portrait and one clip of a leaning head, beside rows that do not count."""
+    """A set of one portrait and one clip of a head that leans, and of rows that are not to be measured."""
     write_png(folder / "portrait.png", image)
     with VideoWriter(folder / "clip.mp4", Fraction(25), (320, 384)) as writer:
         small = cv2.resize(image, (320, 384), interpolation=cv2.INTER_AREA)
@@ -63,17 +63,17 @@ def write_set(folder: Path, image: np.ndarray) -> Path:
 # Measures
 
 
-def test_correlation_knows_direction_and_ignores_frames_without_a_face():
+def test_correlation_has_a_sign_and_leaves_out_frames_without_a_face():
     a = np.array([0.0, 1, 2, 3, np.nan, 5])
     assert metrics.correlation(a, 3 * a + 1) == pytest.approx(1)
     assert metrics.correlation(a, np.array([0.0, -1, -2, np.nan, 7, -5])) == pytest.approx(-1)
     assert np.isnan(metrics.correlation(a, np.ones(6)))
 
 
-def test_pooled_correlation_sees_what_lies_between_pairs():
+def test_pooled_correlation_counts_differences_between_pairs():
     rng = np.random.default_rng(0)
     pairs = []
-    for level in (0, 20):  # each output ignores its driver but for where it is on the whole
+    for level in (0, 20):  # each output follows its driver's mean alone
         driver = level + 4 * rng.standard_normal((50, 8))
         pairs.append((driver, level + 0.5 * rng.standard_normal((50, 8))))
     row = compare(pairs)["yaw"]
@@ -81,13 +81,13 @@ def test_pooled_correlation_sees_what_lies_between_pairs():
 
 
 def test_per_pair_correlation_leaves_out_clips_that_do_not_move():
-    driver = np.linspace(0, 1, 20)[:, None].repeat(8, 1)  # one degree, but a full mouth
+    driver = np.linspace(0, 1, 20)[:, None].repeat(8, 1)  # one degree of turn, but a whole action
     rows = compare([(driver, driver)])
     assert rows["yaw"]["pairs"] == 0 and np.isnan(rows["yaw"]["per_pair"])
     assert rows["jawOpen"]["pairs"] == 1 and rows["jawOpen"]["per_pair"] == pytest.approx(1)
 
 
-def test_psnr_and_ssim_count_only_what_the_weight_shows(hopper):
+def test_psnr_and_ssim_count_only_pixels_with_weight(hopper):
     truth = cut(hopper[0], hopper[2], 64)
     spoilt = truth.copy()
     spoilt[:32] = 255 - spoilt[:32]
@@ -99,7 +99,7 @@ def test_psnr_and_ssim_count_only_what_the_weight_shows(hopper):
     assert metrics.psnr(truth, shifted, np.ones((64, 64))) == pytest.approx(20 * np.log10(25.5))
 
 
-def test_acceleration_is_zero_for_even_motion_and_free_of_scale(hopper):
+def test_acceleration_is_zero_for_uniform_motion_and_independent_of_scale(hopper):
     face = hopper[1]
 
     def moved(x, scale=1.0):
@@ -132,14 +132,14 @@ def test_mesh_boundary_goes_once_around_the_face():
     assert {10, 152, 234, 454} <= set(BOUNDARY.tolist())  # forehead, chin, both sides
 
 
-def test_warp_by_the_own_pose_returns_the_picture(hopper):
+def test_mesh_in_its_own_pose_returns_the_picture(hopper):
     image, face, crop = hopper
     picture = cut(image, crop, 128)
     warped = MeshWarp(picture, face, crop)(np.zeros((468, 3), np.float32), pose_in(face, crop))
     assert np.abs(warped.astype(int) - picture).mean() < 0.5
 
 
-def test_warp_puts_the_pose_and_the_expression_in(hopper):
+def test_mesh_takes_on_pose_and_expression(hopper):
     image, face, crop = hopper
     warp = MeshWarp(cut(image, crop, 256), face, crop)
     turned = rotation_from_angles(torch.tensor([18.0]), torch.tensor([-6.0]), torch.tensor([10.0]))
@@ -153,7 +153,7 @@ def test_warp_puts_the_pose_and_the_expression_in(hopper):
     assert wide > shut + 0.03  # from the upper to the lower lip
 
 
-def test_later_triangles_lie_over_earlier_ones():
+def test_later_triangles_cover_earlier_ones():
     picture = np.zeros((32, 32, 3), np.uint8)
     picture[:, 16:] = 200
     left, right = np.float32([(-1, -1), (-1, 1), (-0.2, 0)]), np.float32([(0.2, -1), (0.2, 1), (1, 0)])
@@ -165,7 +165,7 @@ def test_later_triangles_lie_over_earlier_ones():
 # The set
 
 
-def test_moments_differ_and_keep_their_neighbours_to_themselves():
+def test_moments_differ_and_share_no_frames():
     series = np.zeros((60, len(SIGNALS)))
     series[30:34, 0], series[50:54, 4] = 40, 0.9
     series[40] = np.nan
@@ -176,13 +176,13 @@ def test_moments_differ_and_keep_their_neighbours_to_themselves():
     assert choose_moments(series[:3], 5) == []
 
 
-def test_crop_beyond_the_picture_is_not_inside():
-    inside = inside_picture(Crop(10, 50, 20), 100, 100)
+def test_pixels_beyond_the_picture_are_not_in_the_frame():
+    inside = pixels_in_frame(Crop(10, 50, 20), 100, 100)
     assert not inside[:, 0].any() and inside[:, -1].all() and inside.mean() == pytest.approx(0.75, abs=0.01)
 
 
 @pytest.mark.parametrize("table", [None, "path\tx\na.png\tevaluate\n", "path\tuse\ngone.png\tevaluate\n", "\xff\0"])
-def test_set_without_a_use_is_one_clear_line(tmp_path, table):
+def test_set_without_usable_rows_is_one_clear_line(tmp_path, table):
     if table is not None:
         (tmp_path / "manifest.tsv").write_bytes(table.encode("latin-1"))
     with pytest.raises(MediaError) as error:
@@ -201,14 +201,34 @@ def test_set_never_leaves_its_folder(tmp_path, hopper):
     assert [path.name for path in stills] == ["portrait.png"] and [path.name for path in clips] == ["clip.mp4"]
 
 
-# The whole
+def test_use_chooses_rows_in_the_manifests_order(tmp_path, hopper):
+    write_set(tmp_path, hopper[0])
+    for name in ("b.mp4", "a.mp4"):
+        (tmp_path / name).write_bytes((tmp_path / "clip.mp4").read_bytes())
+    with (tmp_path / "manifest.tsv").open("a") as file:
+        file.write("portrait.png\tdevelop\tours\nb.mp4\tdevelop\tours\na.mp4\tdevelop\tours\n")
+    stills, clips = read_set(tmp_path, "develop")
+    assert [path.name for path in (*stills, *clips)] == ["portrait.png", "b.mp4", "a.mp4"]
+    with pytest.raises(MediaError, match="use train"):  # it has a portrait and no clip
+        read_set(tmp_path, "train")
+
+
+def test_size_counts_whole_moments():
+    assert EvaluationSize(frames=11).moments == 3 and QUICK.moments < EvaluationSize().moments
+    for nothing in ({"portraits": 0}, {"clips": 0}, {"frames": 2}):
+        with pytest.raises(MediaError, match="at least 1 portrait"):
+            EvaluationSize(**nothing)
+
+
+# The whole evaluation
 
 
 def test_evaluation_measures_everything_and_repeats_itself(tmp_path, hopper, weights):
     folder = write_set(tmp_path, hopper[0])
-    results = [evaluate(folder, weights, frames=6, output=tmp_path / "result.json") for _ in range(2)]
+    size, output = EvaluationSize(frames=6), tmp_path / "result.json"
+    results = [evaluate(folder, weights, size, output=output) for _ in range(2)]
     result = results[0]
-    assert json.loads((tmp_path / "result.json").read_text()) == results[1]
+    assert json.loads(output.read_text()) == results[1]
     for one in results:
         one.pop("seconds")
     assert results[0] == results[1]
@@ -225,7 +245,7 @@ def test_evaluation_measures_everything_and_repeats_itself(tmp_path, hopper, wei
 def test_evaluation_without_faces_is_one_clear_line(tmp_path, weights):
     grey = np.full((384, 320, 3), 128, np.uint8)
     with pytest.raises(NoFaceError, match="no face in any clip"):
-        evaluate(write_set(tmp_path, grey), weights, frames=3)
+        evaluate(write_set(tmp_path, grey), weights, EvaluationSize(frames=3))
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared set")
@@ -236,7 +256,7 @@ def test_the_shared_set_holds_enough():
 
 def test_bench_times_every_stage(weights):
     result = bench(weights, sizes=(64, 128), frames=10, device="cpu")
-    assert set(result["sizes"]) == {"64", "128"} and json.dumps(result)
+    assert set(result["sizes"]) == {"64", "128"} and json.loads(json.dumps(result)) == result
     for row in result["sizes"].values():
         assert set(row["stages"]) == set(STAGES) and min(row["stages"].values()) > 0
         assert 0 < row["renderer_share"] < 1.5 and row["fps"] > 0

@@ -1,4 +1,4 @@
-"""Properties of the motion file: what is saved comes back, and nothing hostile gets through."""
+"""Properties of the motion file: loading returns what was saved, and refuses every malformed file."""
 
 import json
 
@@ -8,9 +8,11 @@ import torch
 
 from mpkit.actions import ACTIONS
 from mpkit.animation.motion_file import MotionTrack, is_motion_file
+from mpkit.config import preset
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces import Crop, Face
 from mpkit.geometry import rotation_from_angles
+from mpkit.networks.base import BaseModel
 
 
 def make_face(seed: int) -> Face:
@@ -46,7 +48,7 @@ def write(tmp_path, content) -> str:
     return path
 
 
-def test_what_is_saved_comes_back(tmp_path):
+def test_loading_returns_what_was_saved(tmp_path):
     motion = make_motion()
     motion.save(tmp_path / "motion.json")
     loaded = MotionTrack.load(tmp_path / "motion.json")
@@ -69,7 +71,18 @@ def test_one_frame_per_line_and_saving_again_changes_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]  # no partial files
 
 
-def test_the_first_face_fixes_the_crop():
+def test_numbers_are_actions_and_gaze_and_have_a_latent_each():
+    motion = make_motion()
+    assert motion.numbers.shape == (5, 54) and motion.numbers.dtype == np.float32
+    actions, gaze = np.split(motion.numbers, [52], axis=1)
+    assert np.array_equal(actions, motion.actions) and np.array_equal(gaze, motion.gaze)
+    model = BaseModel(preset("nano"))
+    latents = model.latents(motion)
+    assert torch.equal(latents, model.actions(torch.from_numpy(motion.numbers))) and not latents.requires_grad
+    assert torch.allclose(model.latents(motion.numbers[2:3]), latents[2:3], atol=1e-5)
+
+
+def test_the_first_face_gives_the_crop():
     motion = make_motion()
     pose = motion.pose(0)
     assert pose.scale.item() == pytest.approx(1, abs=1e-6) and pose.translation.abs().max() < 1e-6
@@ -89,12 +102,12 @@ def test_frames_without_a_face_hold_the_one_before():
     assert motion.crop == Crop.of(a)
 
 
-def test_no_face_at_all():
+def test_a_clip_without_a_face_is_an_error():
     with pytest.raises(NoFaceError, match="clip"):
         make_motion([None, None])
 
 
-def test_files_from_before_shoulders_were_watched_have_none(tmp_path, content):
+def test_files_without_shoulders_load_with_zero_shoulders(tmp_path, content):
     for frame in content["frames"]:
         del frame["shoulders"]
     assert not MotionTrack.load(write(tmp_path, content)).shoulders.any()
@@ -134,7 +147,7 @@ FRAME_FAULTS = {
 
 
 @pytest.mark.parametrize("name, value", [(name, value) for name, values in HEADER_FAULTS.items() for value in values])
-def test_faults_in_the_header(tmp_path, content, name, value):
+def test_faults_in_the_header_are_one_line(tmp_path, content, name, value):
     content[name] = value
     with pytest.raises(MediaError) as error:
         MotionTrack.load(write(tmp_path, content))
@@ -142,7 +155,7 @@ def test_faults_in_the_header(tmp_path, content, name, value):
 
 
 @pytest.mark.parametrize("name, value", [(name, value) for name, values in FRAME_FAULTS.items() for value in values])
-def test_faults_in_a_frame(tmp_path, content, name, value):
+def test_faults_in_a_frame_are_one_line(tmp_path, content, name, value):
     content["frames"][2][name] = value
     with pytest.raises(MediaError) as error:
         MotionTrack.load(write(tmp_path, content))
@@ -150,21 +163,21 @@ def test_faults_in_a_frame(tmp_path, content, name, value):
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_numbers_that_are_none(tmp_path, content, constant):
+def test_numbers_that_are_not_finite_are_refused(tmp_path, content, constant):
     content["frames"][1]["scale"] = "SCALE"
     with pytest.raises(MediaError):
         MotionTrack.load(write(tmp_path, json.dumps(content).replace('"SCALE"', constant)))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\xff\xfe binary", b"[1, 2", b"[]", b"3", b"[" * 100_000, b"1" * 10_000])
-def test_files_that_are_something_else(tmp_path, data):
+def test_other_files_are_refused_by_name(tmp_path, data):
     path = tmp_path / "other.json"
     path.write_bytes(data)
     with pytest.raises(MediaError, match="other.json"):
         MotionTrack.load(path)
 
 
-def test_paths_that_cannot_be_read_or_written(tmp_path):
+def test_paths_that_cannot_be_read_or_written_are_errors(tmp_path):
     for path in (tmp_path / "missing.json", tmp_path, tmp_path / "missing.json" / "below"):
         with pytest.raises(MediaError):
             MotionTrack.load(path)
@@ -174,13 +187,13 @@ def test_paths_that_cannot_be_read_or_written(tmp_path):
             make_motion().save(path)
 
 
-def test_too_many_frames(tmp_path, content, monkeypatch):
+def test_too_many_frames_are_refused(tmp_path, content, monkeypatch):
     monkeypatch.setattr("mpkit.animation.motion_file.MAX_FRAMES", 4)
     with pytest.raises(MediaError, match="5 frames"):
         MotionTrack.load(write(tmp_path, content))
 
 
-def test_motion_files_are_known_by_name_or_content(tmp_path):
+def test_motion_files_are_recognised_by_name_or_content(tmp_path):
     make_motion().save(tmp_path / "motion.txt")
     (tmp_path / "clip.mp4").write_bytes(b"\x00\x00\x00 ftypisom")
     assert is_motion_file(tmp_path / "motion.txt") and is_motion_file("anything.JSON")

@@ -1,1 +1,1 @@
-"""Animation: a source picture becomes a portrait once; motion frames then drive it, one by one, as a stream."""
+"""Animation: a source picture is prepared once, as a portrait; each frame of a driver then gives it a motion."""

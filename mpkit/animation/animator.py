@@ -1,4 +1,4 @@
-"""The animator: a source picture becomes a portrait once; motion frames then drive it, one by one, as a stream.
+"""The animator: it prepares a source picture once, as a `Portrait`, and renders it in the motion of each driver frame.
 
 from mpkit import Animator
 animator = Animator.load()                              # the bundled weights, on the best device
@@ -6,151 +6,191 @@ animator.animate("painting.jpg", "driver.mp4", "out.mp4")
 """
 
 import contextlib
-import itertools
-import warnings
+import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mpkit.actions import ACTIONS
-from mpkit.animation.driver import Driver, open_driver
+from mpkit.actions import ACTIONS, NUMBERS
+from mpkit.animation.driver import open_driver
 from mpkit.animation.options import Options
-from mpkit.animation.prefetch import ahead
+from mpkit.animation.output import Rendered, Result, write_animation
+from mpkit.animation.prefetch import prefetch
 from mpkit.animation.shoulder_shift import move_shoulders
-from mpkit.animation.transfer import FrameMotion, Transfer, with_reference
+from mpkit.animation.still import Still, over_background, to_tensor, with_matte
+from mpkit.animation.transfer import FrameMotion, Transfer, transfer_frames
 from mpkit.assets import DEFAULT_WEIGHTS
 from mpkit.device import check_precision, choose_device
-from mpkit.errors import MediaError, NoFaceError
+from mpkit.errors import NoFaceError
 from mpkit.faces.anchors import anchors_in
-from mpkit.faces.crop import Crop, cut, paste, pose_in
+from mpkit.faces.crop import Crop, cut, pose_in
 from mpkit.faces.face import Face, Tracker, central_face, select_face
-from mpkit.faces.matte import Matte, fill_background
+from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
-from mpkit.geometry import Pose, identity_pose
-from mpkit.media.images import check_output, read_image
-from mpkit.media.video_writer import VideoWriter
-from mpkit.networks.base import Avatar, BaseModel, load_model
+from mpkit.geometry import identity_pose
+from mpkit.media.images import read_image
+from mpkit.media.paths import check_output
+from mpkit.networks.base import Avatar, BaseModel, Driven, load_model
 from mpkit.networks.detail import render_at
+from mpkit.networks.enhancer import Enhancer, check_sizes
 from mpkit.networks.motion import HeadMotion
+from mpkit.weights import load_network
 
-LARGEST_SIDE = 2048  # of the animated crop, pixels
-LOOKS = 3  # at a portrait that is told to face the camera, before its own pose is believed
-MAX_DEVIATION = 60.0  # degrees and looks; a face that is farther from it was not drawn, or not read
-NO_CORRECTION = FrameMotion(identity_pose(), torch.zeros(1, len(ACTIONS) + 2))
-NOTE = "Made with mpkit: an animated still, not a real recording"
+CORRECTION_STEPS = 3  # at most so many renderings are read to correct a portrait
+MAX_FRONTAL_DEVIATION = 60.0  # see `frontal_deviation`; a face that is read farther from frontal was misread
+NO_CORRECTION = FrameMotion(identity_pose(), torch.zeros(1, NUMBERS), latent=torch.zeros(1, 1))
 
 
 @dataclass(frozen=True)
-class Portrait:
-    """A source made ready: everything that does not change from frame to frame."""
+class Portrait(Still):
+    """A still prepared for animation: everything that does not change from frame to frame."""
 
-    image: np.ndarray  # the whole picture, (H, W, 3) uint8
-    crop: Crop
-    size: int  # side of the animated crop in pixels
-    picture: Tensor  # (1, 4, size, size) premultiplied RGBA of the crop
-    background: Tensor  # (1, 3, size, size) the crop without the person
     avatar: Avatar
-    motion: FrameMotion  # the still's own
-    correction: FrameMotion  # added to every motion, because the avatar does not quite look where it is told to
-
-
-@dataclass
-class Result:
-    """What was written, and what a person may want to know of it."""
-
-    output: Path
-    frames: int = 0
-    without_face: int = 0  # driver frames that held the last motion
-    rate: Fraction = field(default=Fraction(25))
+    motion: FrameMotion  # in which the picture shows the head
+    correction: FrameMotion  # applied to every motion before it drives the avatar, see `Animator._corrected`
 
 
 class Animator:
-    """Animates pictures with one model on one device. One instance serves many requests, one after another."""
+    """Animates pictures with one model on one device. One instance serves many requests, one after another.
 
-    def __init__(self, model: BaseModel, device: str = "auto", precision: str = "fp32", tracker: str = "mediapipe"):
+    With an enhancer (G_enh), its picture takes the place of the detail path's at the resolution of the source."""
+
+    def __init__(
+        self,
+        model: BaseModel,
+        device: str = "auto",
+        precision: str = "fp32",
+        tracker: str = "mediapipe",
+        enhancer: Enhancer | None = None,
+    ):
+        """Raises DeviceError; WeightsError for an enhancer of another size than the model."""
         self.device = choose_device(device)
         self.precision = check_precision(precision, self.device)
         self.model = model.to(self.device).eval()
+        self.enhancer = enhancer
+        if enhancer is not None:
+            check_sizes(enhancer.config, model.config)
+            self.enhancer = enhancer.to(self.device).eval()
         self.tracker = tracker
-        self._matte = None
 
     @staticmethod
-    def load(weights: str | Path = DEFAULT_WEIGHTS, **options) -> "Animator":
-        """An animator with weights from a safetensors file. Raises WeightsError, DeviceError."""
-        device = choose_device(options.get("device", "auto"))  # say so before reading a large file
+    def load(weights: str | Path = DEFAULT_WEIGHTS, enhancer: str | Path | None = None, **options) -> "Animator":
+        """An animator with weights from a safetensors file, and those of an enhancer from another. Raises WeightsError,
+        DeviceError."""
+        device = choose_device(options.get("device", "auto"))  # raises before a large file is read
         check_precision(options.get("precision", "fp32"), device)
-        return Animator(load_model(weights), **options)
+        enhancer = load_network(enhancer, Enhancer) if enhancer else None
+        return Animator(load_model(weights), enhancer=enhancer, **options)
+
+    @functools.cached_property
+    def _matte(self) -> Matte:
+        return Matte()
 
     @torch.inference_mode()
-    def portrait(self, image: np.ndarray, face: str | int = "largest", size: str | int = "native") -> Portrait:
-        """Makes a picture (H, W, 3) uint8 ready, its own motion corrected by how it then looks. Raises NoFaceError."""
+    def portrait(
+        self, image: np.ndarray, face: str | int = "largest", size: str | int = "native", motion_from: str = "tracker"
+    ) -> Portrait:
+        """Prepares a picture (H, W, 3) uint8, and corrects how the tracker reads its pose and gaze. Raises NoFaceError.
+
+        `motion_from`: "tracker" for drivers that the tracker reads, "pixels" for drivers that E_mtn reads; E_mtn then
+        reads the picture's own expression too. Raises ValueError for another value.
+        """
+        if motion_from not in ("tracker", "pixels"):
+            raise ValueError(f"motion_from is tracker or pixels, not {motion_from!r}")
         with make_tracker(self.tracker) as tracker:
             found = select_face(tracker.detect(image), face)
-            crop = Crop.of(found)
-            side = crop_side(size, crop, self.model.config.image_size)
-            if side == round(2 * crop.radius):
-                crop = crop.snapped(side)
-            pixels = cut(image, crop, side)
-            self._matte = self._matte or Matte()
-            alpha = self._matte.in_crop(image, crop, side)
-            picture = self._tensor(np.concatenate([pixels * alpha[..., None], alpha[..., None] * 255], axis=2))
-            background = self._tensor(fill_background(pixels, alpha))
-            motion = FrameMotion.of(found, crop)
+            still = Still.of(image, found, size, self.model.config.image_size, self._matte)
+            picture, background = still.picture.to(self.device), still.background.to(self.device)
+            motion = FrameMotion.of(found, still.crop)
+            if motion_from == "pixels":
+                motion = motion._replace(latent=self._read_foreground(picture[:, :3]).latent)
             with self._autocast():
-                small = F.interpolate(picture, size=(self.model.config.image_size,) * 2, mode="area")
-                own = self._head_motion(motion)
-                anchors = self.model.neutral_anchors(small, own, anchors_in(found, crop).to(self.device))
-                avatar = self.model.source(small, own, anchors)
-            portrait = Portrait(image, crop, side, picture, background, avatar, motion, NO_CORRECTION)
-            return self._settled(portrait, tracker)
+                small, head_motion = self._network_size(picture), self._head_motion(motion)
+                anchors = self.model.neutral_anchors(small, head_motion, anchors_in(found, still.crop).to(self.device))
+                avatar = self.model.source(small, head_motion, anchors)
+            source = image, still.crop, still.size, picture, background
+            return self._corrected(Portrait(*source, avatar, motion, NO_CORRECTION), tracker)
 
-    def _settled(self, portrait: Portrait, tracker: Tracker) -> Portrait:
-        """The portrait with its own pose and gaze read anew, from what the model makes of it. Told to look straight
-        ahead it should; a turn or a look aside that is seen all the same is the still's own, which was read wrong:
-        `lean` takes it out."""
-        best, least = portrait, MAX_DEVIATION
-        small, own = portrait.avatar.picture, portrait.motion
-        size = small.shape[-1]
-        ahead = FrameMotion(own.pose._replace(rotation=torch.eye(3)[None]), torch.zeros_like(own.numbers))
-        portrait = replace(portrait, picture=small, size=size, background=torch.full_like(small[:, :3], 0.5))
-        for _ in range(LOOKS):
-            face = central_face(tracker, self.frame(portrait, ahead))
-            if face is None or deviation_from_frontal(face) >= least:
+    def _corrected(self, portrait: Portrait, tracker: Tracker) -> Portrait:
+        """The portrait with a correction of its pose and gaze, which the tracker may have misread in the picture.
+
+        Driven to face the camera and to look straight ahead, the avatar is rendered and tracked. If the tracker misread
+        the picture, the rendering is turned or looks aside by the same error: the correction takes that out. Of at most
+        CORRECTION_STEPS renderings the most frontal one counts.
+        """
+        best, least_deviation = portrait, MAX_FRONTAL_DEVIATION
+        picture, own = portrait.avatar.picture, portrait.motion
+        size = picture.shape[-1]
+        frontal = FrameMotion(own.pose._replace(rotation=torch.eye(3)[None]), torch.zeros_like(own.numbers))
+        portrait = replace(portrait, picture=picture, size=size, background=torch.full_like(picture[:, :3], 0.5))
+        for _ in range(CORRECTION_STEPS):
+            face = central_face(tracker, self.frame(portrait, frontal))
+            if face is None or frontal_deviation(face) >= least_deviation:
                 break
-            best, least = replace(best, correction=portrait.correction), deviation_from_frontal(face)
-            seen = pose_in(face, Crop(size / 2, size / 2, size / 2))
-            look = F.pad(torch.from_numpy(face.gaze), (len(ACTIONS), 0))
-            lean = portrait.correction
-            lean = FrameMotion(seen.inverse().compose(ahead.pose).compose(lean.pose), lean.numbers - look)
-            portrait = replace(portrait, correction=lean)
-        pose = without_depth_shift(own.pose.compose(best.correction.pose.inverse()))
-        return replace(best, motion=FrameMotion(pose, own.numbers - best.correction.numbers))
+            best, least_deviation = replace(best, correction=portrait.correction), frontal_deviation(face)
+            rendered_pose, last = pose_in(face, Crop(size / 2, size / 2, size / 2)), portrait.correction
+            pose = rendered_pose.inverse().compose(frontal.pose).compose(last.pose)
+            numbers = last.numbers - F.pad(torch.from_numpy(face.gaze), (len(ACTIONS), 0))
+            correction = FrameMotion(pose, numbers, latent=self.model.actions(numbers.to(self.device)).cpu())
+            portrait = replace(portrait, correction=correction)
+        return replace(best, motion=own.corrected(best.correction.inverse()))
+
+    @torch.inference_mode()
+    def read_pixels(self, picture: np.ndarray, crop: Crop, tracked: FrameMotion) -> FrameMotion:
+        """The motion that E_mtn reads in a head crop of a picture (H, W, 3) uint8, with the shoulders of `tracked`."""
+        size = self.model.config.image_size
+        motion = self.read_crop(cut(picture, crop, size), self._matte.in_crop(picture, crop, size))
+        return motion._replace(shoulders=tracked.shoulders)
+
+    @torch.inference_mode()
+    def read_crop(self, pixels: np.ndarray, alpha: np.ndarray) -> FrameMotion:
+        """The motion that E_mtn reads in a head crop (N, N, 3) uint8 with matte (N, N): z, and the numbers that a
+        linear head predicts from z. E_mtn sees the foreground on black, as in training."""
+        return self._read_foreground(to_tensor(pixels * alpha[..., None]).to(self.device))
+
+    def _read_foreground(self, picture: Tensor) -> FrameMotion:
+        pose, z = self.model.motion(self._network_size(picture))
+        return FrameMotion(pose.to("cpu"), self.model.read_actions(z).cpu(), latent=z.cpu())
+
+    @torch.inference_mode()
+    def drive(self, portrait: Portrait, motion: FrameMotion) -> Driven:
+        """The networks' output for one frame, at their own size: rendering, offsets, warp and driven volume."""
+        with self._autocast():
+            return self.model.drive(portrait.avatar, self._head_motion(motion.corrected(portrait.correction)))
 
     @torch.inference_mode()
     def frame(self, portrait: Portrait, motion: FrameMotion) -> np.ndarray:
         """One animated crop, (size, size, 3) uint8: the driven head over the filled background."""
-        with self._autocast():
-            lean = portrait.correction
-            motion = motion._replace(pose=without_depth_shift(motion.pose.compose(lean.pose)), numbers=motion.numbers + lean.numbers)
-            rendering = self.model.drive(portrait.avatar, self._head_motion(motion)).rendering
+        return over_background(self.foreground(portrait, motion), portrait.background)
+
+    @torch.inference_mode()
+    def foreground(self, portrait: Portrait, motion: FrameMotion) -> Tensor:
+        """The driven head of one frame, premultiplied RGBA (1, 4, size, size), on black."""
+        rendering = self.drive(portrait, motion).rendering
         if rendering.detail is None:
-            image = F.interpolate(rendering.image.float(), size=(portrait.size,) * 2, mode="bilinear")
-            small = (image[0].movedim(0, -1) * 255).byte().cpu().numpy()
-            alpha = self._tensor(self._matte(small)[..., None] * 255)
-        else:
-            detail = rendering.detail.float()
-            if motion.shoulders.any():
-                detail = move_shoulders(detail, motion.pose.to(self.device), motion.shoulders.to(self.device))
-            image, alpha = render_at(portrait.picture, detail, portrait.size).split([3, 1], dim=1)
-        image = torch.addcmul(image, 1 - alpha, portrait.background).mul_(255).round_().clamp_(0, 255)
-        return image[0].byte().cpu().movedim(0, -1).contiguous().numpy()
+            return with_matte(self._enlarged(rendering.image, portrait.size), self._matte)
+        detail = rendering.detail.float()
+        if motion.shoulders.any():
+            pose = motion.corrected(portrait.correction).pose
+            detail = move_shoulders(detail, pose.to(self.device), motion.shoulders.to(self.device))
+        if self.enhancer is None:
+            return render_at(portrait.picture, detail, portrait.size)
+        picture = portrait.avatar.picture
+        image, alpha = render_at(picture, detail, picture.shape[-1]).split([3, 1], dim=1)
+        alpha = F.interpolate(alpha, size=(portrait.size,) * 2, mode="bilinear")
+        return torch.cat([self._enlarged(image, portrait.size), alpha], dim=1)
+
+    def _enlarged(self, image: Tensor, size: int) -> Tensor:
+        """G_base's picture (1, 3, S, S), or G_enh's of it, as (1, 3, size, size)."""
+        if self.enhancer is not None:
+            with self._autocast():
+                image = self.enhancer(image)
+        return F.interpolate(image.float(), size=(size, size), mode="bilinear", antialias=self.enhancer is not None)
 
     def animate(
         self,
@@ -160,63 +200,41 @@ class Animator:
         options: Options = Options(),
         progress: Callable[[int, int | None], None] = lambda done, total: None,
     ) -> Result:
-        """Source still and driver (clip, still or motion file) to a video file, GIF or folder of PNGs.
+        """Animates a still by a driver (clip, still or motion file) and writes a video file, a GIF or a folder of PNGs.
 
-        Streams: memory does not grow with the clip. Raises MpkitError; then no output is left behind.
+        It streams, so memory does not grow with the clip. `progress` is called with the number of frames done and about
+        how many there are. Raises MpkitError, and then leaves no output behind.
         """
         output = check_output(output)
         try:
-            portrait = self.portrait(read_image(source), options.face, options.size)
+            portrait = self.portrait(read_image(source), options.face, options.size, options.motion_from)
         except NoFaceError as error:
             raise NoFaceError(f"{source}: {error}") from None
-        with contextlib.ExitStack() as stack:
-            clip = stack.enter_context(
-                open_driver(driver, self.tracker, options.start, options.max_frames, options.fps)
-            )
-            result = Result(output, rate=clip.rate)
-            sound = Path(driver) if options.audio and clip.has_audio else None
-            frames = stack.enter_context(contextlib.closing(self._frames(portrait, clip, options, result)))
-            first = next(frames)
-            size = first.shape[1], first.shape[0]
-            with VideoWriter(output, clip.rate, size, sound, options.start, {"comment": NOTE}) as writer:
-                for picture in itertools.chain([first], frames):
-                    writer.write(picture)
-                    result.frames += 1
-                    progress(result.frames, clip.frame_count)
-                if result.without_face == result.frames:
-                    raise NoFaceError(f"no face in any frame of {driver}; use a clip where a face looks at the camera")
-        return result
+        read_pixels = self.read_pixels if options.motion_from == "pixels" else None
+        with open_driver(driver, self.tracker, options.start, options.max_frames, options.fps, read_pixels) as clip:
+            kind = options.motion if clip.moves else "absolute"
+            transfer = Transfer(portrait.motion, kind, options.scale_translation)
+            rendered = self._rendered(portrait, prefetch(transfer_frames(clip, transfer, float(clip.rate))))
+            return write_animation(portrait, rendered, (Path(driver), clip), output, options, progress)
 
-    def _frames(self, portrait: Portrait, clip: Driver, options: Options, result: Result) -> Iterator[np.ndarray]:
-        kind = options.motion if clip.moves else "absolute"
-        transfer = Transfer(portrait.motion, kind, options.scale_translation)
-        still = portrait.image if options.paste_back else cut(portrait.image, portrait.crop, portrait.size)
-        driven = self._driven(portrait, ahead(with_reference(clip, transfer, float(clip.rate))))
-        before = picture = None
-        with contextlib.closing(ahead(driven)) as stream:
-            for seen, animated, found in stream:
-                result.without_face += not found
-                if not found and result.without_face == 1:
-                    warnings.warn("some driver frames show no face: they hold the last motion", stacklevel=2)
-                if animated is not before:  # a held motion is a held picture
-                    before = animated
-                    picture = paste(portrait.image, animated, portrait.crop) if options.paste_back else animated
-                yield side_by_side(still, seen, picture) if options.side_by_side else picture
-
-    def _driven(self, portrait: Portrait, motions: Iterator) -> Iterator[tuple[np.ndarray | None, np.ndarray, bool]]:
-        """(driver's picture, its motion, found) -> (driver's picture, the animated crop, found)."""
-        before = animated = None
+    def _rendered(self, portrait: Portrait, motions: Iterator) -> Rendered:
+        """(driver's picture, motion, found) -> (driver's picture, crop, found). A held motion is rendered once."""
+        last = animated = None
         with contextlib.closing(motions):
-            for seen, motion, found in motions:
-                if motion is not before:
-                    before, animated = motion, self.frame(portrait, motion)
-                yield seen, animated, found
+            for driver_picture, motion, found in motions:
+                if motion is not last:
+                    last, animated = motion, self.frame(portrait, motion)
+                yield driver_picture, animated, found
 
     def _head_motion(self, motion: FrameMotion) -> HeadMotion:
-        return HeadMotion(motion.pose.to(self.device), self.model.actions(motion.numbers.to(self.device)))
+        """What the networks take: z as E_mtn has read it, or else as the action encoder makes it of the numbers."""
+        if motion.latent is None:
+            return HeadMotion(motion.pose.to(self.device), self.model.actions(motion.numbers.to(self.device)))
+        return HeadMotion(motion.pose.to(self.device), motion.latent.to(self.device))
 
-    def _tensor(self, pixels: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).movedim(-1, 0)[None].float() / 255
+    def _network_size(self, picture: Tensor) -> Tensor:
+        """A head crop (1, C, N, N) at the size that the networks take."""
+        return F.interpolate(picture, size=(self.model.config.image_size,) * 2, mode="area")
 
     def _autocast(self):
         if self.precision == torch.float32:
@@ -224,35 +242,6 @@ class Animator:
         return torch.autocast(self.device.type, self.precision)
 
 
-def deviation_from_frontal(face: Face) -> float:
-    """How far a face is from looking straight ahead: degrees of its turn, and 30 for eyes in their corners."""
+def frontal_deviation(face: Face) -> float:
+    """How far a face is from looking straight ahead: its angles in degrees, added, plus 30 times its gaze."""
     return float(np.abs(face.angles).sum() + 30 * np.abs(face.gaze).sum())
-
-
-def without_depth_shift(pose: Pose) -> Pose:
-    """A pose without its shift in depth, which an orthographic camera does not see."""
-    return pose._replace(translation=pose.translation * pose.translation.new_tensor([1, 1, 0]))
-
-
-
-
-
-
-def crop_side(size: str | int, crop: Crop, smallest: int) -> int:
-    """Side of the animated crop in pixels: native is the picture's own, never below what the network makes."""
-    if size == "native":
-        return int(np.clip(round(2 * crop.radius), smallest, LARGEST_SIDE))
-    if not str(size).isdecimal() or not 64 <= int(size) <= LARGEST_SIDE:
-        raise MediaError(f"--size is native or a number of pixels from 64 to {LARGEST_SIDE}, not {size}")
-    return int(size)
-
-
-def side_by_side(still: np.ndarray, driver: np.ndarray | None, picture: np.ndarray) -> np.ndarray:
-    """Source, driver (if it has pictures) and result in a row, all as high as the result; (H, W, 3) uint8."""
-    height = picture.shape[0]
-    panels = [panel for panel in (still, driver, picture) if panel is not None]
-    widths = [round(panel.shape[1] * height / panel.shape[0]) for panel in panels]
-    return np.concatenate(
-        [cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA) for panel, width in zip(panels, widths)],
-        axis=1,
-    )

@@ -1,7 +1,7 @@
-"""Drivers: clips, stills and motion files, all read as one stream of motion frames."""
+"""Drivers: clips, stills and motion files, each read as one stream of frame motions."""
 
-import math
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,29 +12,31 @@ from mpkit.animation.motion_file import MotionTrack, is_motion_file
 from mpkit.animation.transfer import FrameMotion
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.crop import Crop
-from mpkit.faces.face import select_face
+from mpkit.faces.face import Face, select_face
 from mpkit.faces.follow import follow
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import is_still, read_image
-from mpkit.media.video_reader import MAX_RATE, MIN_RATE, VideoReader
+from mpkit.media.video_reader import VideoReader, check_range
 
 STILL_RATE = Fraction(25)
 STILL_FRAMES = 25  # a still drives one second
 
+PixelReader = Callable[[np.ndarray, Crop, FrameMotion], FrameMotion]  # picture, head crop, what the tracker reads
 
-class Driver:
-    """Iterates over (picture or None, FrameMotion or None). Attributes: `rate`, `frame_count` (or None), `has_audio`.
 
-    The crop of a clip is that of its first face, so that it never jitters.
+class Driver(ABC):
+    """Iterates over (picture or None, FrameMotion or None). Use it as a context manager.
+
+    All frames of a clip have the head crop of its first face, so that the crop never jitters.
     """
 
-    rate: Fraction
-    frame_count: int | None
+    rate: Fraction  # frames a second
+    frame_count: int | None  # about how many frames there are; None if unknown
     has_audio = False
-    moves = True  # a still does not: it can only be copied, not followed
+    moves = True  # False for a still, which has no change that a portrait could follow
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray | None, FrameMotion | None]]:
-        raise TypeError("open a driver with open_driver")
+    @abstractmethod
+    def __iter__(self) -> Iterator[tuple[np.ndarray | None, FrameMotion | None]]: ...
 
     def __enter__(self) -> "Driver":
         return self
@@ -44,16 +46,11 @@ class Driver:
 
 
 class ClipDriver(Driver):
-    """A video or animated GIF, decoded and tracked as it streams. The face that is largest at first counts."""
+    """A video or animated GIF, decoded and tracked as it streams. It follows the face that is largest at first."""
 
-    def __init__(self, path, tracker, start, max_frames, fps):
-        self.reader = VideoReader(path, start=start, max_frames=max_frames, fps=fps)
-        self.rate, self.frame_count, self.has_audio = (
-            self.reader.rate,
-            self.reader.frame_count_estimate,
-            self.reader.has_audio,
-        )
-        self.tracker = tracker
+    def __init__(self, reader: VideoReader, tracker: str, read_pixels: PixelReader | None):
+        self.reader, self.tracker, self.read_pixels = reader, tracker, read_pixels
+        self.rate, self.frame_count, self.has_audio = reader.rate, reader.frame_count_estimate, reader.has_audio
 
     def __iter__(self):
         crop = None
@@ -61,7 +58,7 @@ class ClipDriver(Driver):
             for _, picture, face in follow(reader, tracker):
                 if face is not None:
                     crop = crop or Crop.of(face)
-                yield picture, face and FrameMotion.of(face, crop)
+                yield picture, face and frame_motion(picture, face, crop, self.read_pixels)
 
 
 class StillDriver(Driver):
@@ -69,14 +66,9 @@ class StillDriver(Driver):
 
     moves = False
 
-    def __init__(self, path, tracker, max_frames):
-        self.picture = read_image(path)
-        with make_tracker(tracker) as still_tracker:
-            faces = still_tracker.detect(self.picture)
-        if not faces:
-            raise NoFaceError(f"no face found in {path}; use a picture where a face looks roughly towards the viewer")
-        face = select_face(faces)
-        self.motion = FrameMotion.of(face, Crop.of(face))
+    def __init__(self, path: str | Path, tracker: str, max_frames: int | None, read_pixels: PixelReader | None):
+        self.picture, face = read_still(path, tracker)
+        self.motion = frame_motion(self.picture, face, Crop.of(face), read_pixels)
         self.rate, self.frame_count = STILL_RATE, min(STILL_FRAMES, max_frames or STILL_FRAMES)
 
     def __iter__(self):
@@ -87,26 +79,24 @@ class StillDriver(Driver):
 class FileDriver(Driver):
     """A motion file: numbers without pictures."""
 
-    def __init__(self, path, start, max_frames, fps):
+    def __init__(self, path: str | Path, start: float, max_frames: int | None, fps: float | None):
         self.motion = MotionTrack.load(path)
-        own = Fraction(self.motion.rate)
-        self.rate = Fraction(fps).limit_denominator(1001) if fps else own
+        file_rate = Fraction(self.motion.rate)
+        self.rate = Fraction(fps).limit_denominator(1001) if fps else file_rate
         first = Fraction(start).limit_denominator(1_000_000)
-        count = int((len(self.motion) / own - first) * self.rate)
+        seconds = len(self.motion) / file_rate
+        count = int((seconds - first) * self.rate)
         if count < 1:
-            raise MediaError(
-                f"{path} lasts {float(len(self.motion) / own):.2f} s: nothing is left after --start {start:g}"
-            )
+            raise MediaError(f"{path} lasts {float(seconds):.2f} s: nothing is left after --start {start:g}")
         self.frame_count = min(count, max_frames or count)
-        self.indices = [int((first + index / self.rate) * own) for index in range(self.frame_count)]
+        self.indices = [int((first + index / self.rate) * file_rate) for index in range(self.frame_count)]
 
     def __iter__(self):
-        numbers = np.concatenate([self.motion.actions, self.motion.gaze], axis=1).astype(np.float32)
-        shoulders = self.motion.shoulders
+        numbers, shoulders = torch.from_numpy(self.motion.numbers), torch.from_numpy(self.motion.shoulders)
         for index in self.indices:
             if self.motion.found[index]:
-                now = slice(index, index + 1)
-                yield None, FrameMotion(self.motion.pose(now), *map(torch.from_numpy, (numbers[now], shoulders[now])))
+                frame = slice(index, index + 1)
+                yield None, FrameMotion(self.motion.pose(frame), numbers[frame], shoulders[frame])
             else:
                 yield None, None
 
@@ -117,16 +107,35 @@ def open_driver(
     start: float = 0.0,
     max_frames: int | None = None,
     fps: float | None = None,
+    read_pixels: PixelReader | None = None,
 ) -> Driver:
-    """A driver by its content. `start` in seconds, `fps` a new rate. Raises MediaError, and NoFaceError for a still."""
-    if not 0 <= start < math.inf:
-        raise MediaError(f"start must be 0 or more seconds, got {start:g}")
-    if max_frames is not None and max_frames < 1:
-        raise MediaError(f"max_frames must be 1 or more, got {max_frames}")
-    if fps is not None and not MIN_RATE <= fps <= MAX_RATE:
-        raise MediaError(f"fps must be from {float(MIN_RATE)} to {MAX_RATE}, got {fps:g}")
+    """Opens a clip, a still or a motion file, told apart by its content. `start` in seconds, `fps` a new rate.
+
+    `read_pixels`: where given, reads the motion in the head crop of each picture (`Animator.read_pixels`), in place of
+    the tracker. Raises MediaError, and NoFaceError for a still.
+    """
+    check_range(start, max_frames, fps)
     if is_motion_file(path):
+        if read_pixels is not None:
+            raise MediaError(f"{path} is a motion file and has no pixels to read motion from; give a video or a still")
         return FileDriver(path, start, max_frames, fps)
     if is_still(path):
-        return StillDriver(path, tracker, max_frames)
-    return ClipDriver(path, tracker, start, max_frames, fps)
+        return StillDriver(path, tracker, max_frames, read_pixels)
+    return ClipDriver(VideoReader(path, start, max_frames, fps), tracker, read_pixels)
+
+
+def read_still(path: str | Path, tracker: str) -> tuple[np.ndarray, Face]:
+    """A picture (H, W, 3) uint8 and its largest face. Raises MediaError, NoFaceError."""
+    picture = read_image(path)
+    with make_tracker(tracker) as still_tracker:
+        faces = still_tracker.detect(picture)
+    try:
+        return picture, select_face(faces)
+    except NoFaceError as error:
+        raise NoFaceError(f"{path}: {error}") from None
+
+
+def frame_motion(picture: np.ndarray, face: Face, crop: Crop, read_pixels: PixelReader | None) -> FrameMotion:
+    """The motion of a tracked face, read by the tracker, or from the pixels of its crop."""
+    tracked = FrameMotion.of(face, crop)
+    return tracked if read_pixels is None else read_pixels(picture, crop, tracked)

@@ -1,4 +1,4 @@
-"""MotionTrack: what a driver does, frame by frame, as numbers without pictures; and its file.
+"""MotionTrack: the motion of a clip, frame by frame, as numbers without pictures; and the motion file that holds it.
 
 The file is JSON, with one frame per line:
 
@@ -9,21 +9,21 @@ The file is JSON, with one frame per line:
     ...]}
 
 rate         frames per second as a fraction
-source       name of the clip, for people
+source       name of the clip, for the reader
 width, height  of the clip in pixels
-crop         the head crop all frames share, centre and half side in pixels; fixed by the first face
+crop         the head crop that all frames share, centre and half side in pixels; that of the first face
 actions      (header) which of the 52 facial actions the frames list, in which order; those left out are 0
 time         seconds since the clip's start
-found        whether a face was found; if not, the other numbers are held from the frame before (or the first face)
+found        whether a face was found; if not, the other numbers are those of the frame before, or of the first face
 rotation     9 numbers, the rows of R: head pose as mpkit.geometry defines it
 translation  x, y of t, in coordinates of the crop
 scale        s
 actions      in [0, 1]
 gaze         x right, y down, about [-1, 1]
-shoulders    x, y in coordinates of the crop: how far they are from where the head's pose tells; 0 if left out
+shoulders    x, y in coordinates of the crop: how far they are from where the head pose puts them; 0 if left out
 box          x0, y0, x1, y1 around the face, in pixels
 
-Numbers are rounded to 5 digits. Reading checks all of it: a motion file may come from anyone.
+Numbers are rounded to 5 decimals. Loading checks every field, because a motion file may come from a stranger.
 """
 
 import json
@@ -44,7 +44,7 @@ from mpkit.geometry import Pose
 FORMAT, VERSION = "mpkit-motion", 1
 MAX_FRAMES = 1_000_000
 MAX_BYTES = 256 << 20
-# Numbers of a frame besides the actions, and how large a number may be.
+# How many numbers each field of a frame has, besides the actions, and the largest absolute value of each field.
 _FIELDS = {"rotation": 9, "translation": 2, "scale": 1, "gaze": 2, "box": 4, "shoulders": 2}
 _LIMITS = {"rotation": 1.001, "translation": 100, "scale": 100, "gaze": 10, "box": 1e6, "shoulders": 100, "crop": 1e6}
 
@@ -77,8 +77,8 @@ class MotionTrack:
     ) -> "MotionTrack":
         """The motion of a tracked clip: one face, or None, per frame; `size` is (width, height) in pixels.
 
-        The crop is that of the first face unless given. Frames without a face hold the pose before them.
-        Raises NoFaceError when no frame has a face.
+        The crop is that of the first face unless given. A frame without a face holds the motion of the frame before it,
+        or of the first face. Raises NoFaceError when no frame has a face.
         """
         first = next((face for face in faces if face is not None), None)
         if first is None:
@@ -107,8 +107,13 @@ class MotionTrack:
             source=source,
         )
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """What an action encoder takes, (T, 54) float32: the 52 facial actions, then gaze x and y."""
+        return np.concatenate([self.actions, self.gaze], axis=1).astype(np.float32)
+
     def pose(self, index=slice(None)) -> Pose:
-        """Head poses in the coordinates of the crop: of one frame (batch 1) or of a slice of them."""
+        """Head poses in the coordinates of the crop: of one frame (batch 1) or of a slice of frames."""
         if isinstance(index, int):
             index = [index]
         translation = torch.from_numpy(self.translation[index])
@@ -119,7 +124,7 @@ class MotionTrack:
         )
 
     def save(self, path: str | Path) -> None:
-        """Writes the file in one step: a reader sees all of it or nothing. Raises MediaError."""
+        """Writes the file in one step, so that no reader sees a part of it. Raises MediaError."""
         path = Path(path)
         header = {
             "format": FORMAT,
@@ -161,7 +166,7 @@ class MotionTrack:
 
 
 def is_motion_file(path: str | Path) -> bool:
-    """Whether a path is meant to be a motion file: by its name (.json) or by how it begins."""
+    """Whether a path is a motion file, by its name (.json) or by its first bytes."""
     path = Path(path)
     if path.suffix.lower() == ".json":
         return True
@@ -178,13 +183,13 @@ def _read_json(path: Path) -> dict:
 
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise MediaError("it is larger than 256 MiB")
+            raise MediaError(f"it is larger than {MAX_BYTES >> 20} MiB")
         content = json.loads(path.read_text("utf-8"), parse_constant=refuse)
     except OSError as error:
         raise MediaError(error.strerror) from None
     except MediaError:
         raise
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested without end
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested too deeply
         raise MediaError("it is not JSON") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise MediaError(f'it does not say "format": "{FORMAT}"')
@@ -196,7 +201,7 @@ def _parse(content: dict) -> MotionTrack:
     if type(version) is not int or version < 1:
         raise MediaError("its version is not a number")
     if version > VERSION:
-        raise MediaError(f"its version is {version}, this mpkit reads up to {VERSION}; update mpkit")
+        raise MediaError(f"its version is {version}, this mpkit reads versions up to {VERSION}; update mpkit")
     rate = content.get("rate")
     if not isinstance(rate, str) or not re.fullmatch(r"[1-9][0-9]{0,8}/[1-9][0-9]{0,8}", rate, re.ASCII):
         raise MediaError('its rate is not a fraction like "30000/1001"')
@@ -254,7 +259,7 @@ def _parse(content: dict) -> MotionTrack:
 
 
 def _numbers(fields: dict, name: str, count: int, limit: float) -> list[float]:
-    """The `count` finite numbers of a field, none beyond ±limit; a single one may stand without its list."""
+    """The `count` numbers of a field, all finite and within ±limit. A single number may be given without a list."""
     values = fields.get(name)
     if count == 1 and not isinstance(values, list):
         values = [values]
@@ -266,11 +271,11 @@ def _numbers(fields: dict, name: str, count: int, limit: float) -> list[float]:
 
 
 def _rotations(rows: np.ndarray) -> np.ndarray:
-    """(T, 9) -> (T, 3, 3) float32, made exactly orthonormal again after the rounding in the file."""
+    """(T, 9) -> (T, 3, 3) float32, made orthonormal again, because numbers in the file are rounded."""
     matrices = rows.reshape(-1, 3, 3)
-    off = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(3)).max((1, 2))
-    bad = np.flatnonzero((off > 1e-3) | (np.linalg.det(matrices) < 0))
-    if len(bad):
-        raise MediaError(f"frame {bad[0] + 1}: its rotation is not a rotation matrix")
+    error = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(3)).max((1, 2))
+    wrong = np.flatnonzero((error > 1e-3) | (np.linalg.det(matrices) < 0))
+    if len(wrong):
+        raise MediaError(f"frame {wrong[0] + 1}: its rotation is not a rotation matrix")
     u, _, vt = np.linalg.svd(matrices)
     return (u @ vt).astype(np.float32)

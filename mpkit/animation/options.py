@@ -1,6 +1,6 @@
-"""How a clip is made: the options that the command line, the demo and `Animator.animate` share.
+"""The options of an animation, shared by the command line, the demo page and `Animator.animate`.
 
-Kept apart from `mpkit.animate`, so that `mpkit animate --help` need not import torch.
+They have a module of their own, so that `mpkit animate --help` need not import torch.
 """
 
 from dataclasses import dataclass
@@ -9,14 +9,17 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Options:
-    """How a clip is made; the command line's options by the same names."""
+    """How a driver animates a picture. The comment beside each field is its help on the command line."""
 
-    # relative: the portrait's own pose and face plus the driver's change since its calmest early frame; absolute: the
-    # driver's head pose and face as they are
+    # relative: the portrait's own pose and face, plus the driver's change since the frame of its first second that is
+    # nearest to neutral; absolute: the driver's head pose and face as they are
     motion: Literal["relative", "absolute"] = "relative"
-    scale_translation: Literal["driver", "source"] = "driver"  # whose size and place of the head: driver moves it too
-    paste_back: bool = True  # into the whole picture, at its own resolution; else the square crop alone is written
-    side_by_side: bool = False  # source and driver beside the result
+    # what reads the driver's motion. tracker: facial actions, gaze and head pose of a face tracker; pixels: the motion
+    # encoder E_mtn, as in the paper. A motion file has no pixels
+    motion_from: Literal["tracker", "pixels"] = "tracker"
+    scale_translation: Literal["driver", "source"] = "driver"  # source: the head keeps its size and place
+    paste_back: bool = True  # into the whole picture, at its own resolution; else only the square head crop is written
+    side_by_side: bool = False  # show source and driver beside the result
     size: int | Literal["native"] = "native"  # side of the animated crop, 64 to 2048 pixels; native: the picture's own
     start: float = 0.0  # seconds of the driver to skip
     max_frames: int | None = None  # stop after so many frames

@@ -1,4 +1,5 @@
-"""Stages that work side by side: while the network paints one frame, the next is decoded and the last is encoded."""
+"""Prefetching: a thread computes the next items of an iterator while the current one is used. So the next frame of a
+driver is decoded and tracked while the network renders this one and the encoder writes the last."""
 
 import queue
 import threading
@@ -6,21 +7,22 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
-PATIENCE = 0.1  # seconds between looks at whether anybody still listens
+POLL_SECONDS = 0.1  # how often a thread with a full queue checks whether it was closed
 
 
-def ahead(items: Iterator[Item], capacity: int = 2) -> Iterator[Item]:
-    """The same items in the same order, made in a thread of their own, at most `capacity` + 1 of them in advance.
+def prefetch(items: Iterator[Item], capacity: int = 2) -> Iterator[Item]:
+    """The same items in the same order, computed in a thread of their own, at most `capacity` + 1 in advance.
 
-    What the thread raises is raised here, at its place in the order. Closing this iterator closes `items` and waits for
-    the thread.
+    An exception of that thread is raised here, after the items before it. Closing this iterator closes `items` and
+    waits for the thread.
     """
     ready, closed = queue.Queue(capacity), threading.Event()
 
     def put(kind: str, value=None) -> bool:
+        """Puts an entry into the queue, and returns False if the iterator was closed before there was room."""
         while not closed.is_set():
             try:
-                ready.put((kind, value), timeout=PATIENCE)
+                ready.put((kind, value), timeout=POLL_SECONDS)
                 return True
             except queue.Full:
                 continue
@@ -39,7 +41,7 @@ def ahead(items: Iterator[Item], capacity: int = 2) -> Iterator[Item]:
             if hasattr(items, "close"):
                 items.close()
 
-    thread = threading.Thread(target=work, name="mpkit-ahead", daemon=True)
+    thread = threading.Thread(target=work, name="mpkit-prefetch", daemon=True)
     thread.start()
     try:
         while True:

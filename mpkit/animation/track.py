@@ -1,4 +1,4 @@
-"""Tracking a whole clip: what a face does in it, as a `MotionTrack` that can drive any portrait."""
+"""Tracking a whole clip: the motion of one face in it, as a `MotionTrack` that can drive any portrait."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mpkit.animation.driver import STILL_RATE
+from mpkit.animation.driver import STILL_RATE, read_still
 from mpkit.animation.motion_file import MotionTrack
-from mpkit.errors import NoFaceError
-from mpkit.faces.face import select_face
 from mpkit.faces.follow import follow
 from mpkit.faces.trackers import make_tracker
-from mpkit.media.images import is_still, read_image
+from mpkit.media.images import is_still
 from mpkit.media.video_reader import VideoReader
 
 _NO_LANDMARKS = np.zeros((0, 3), np.float32)
@@ -27,14 +25,17 @@ def track(
     fps: float | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> MotionTrack:
-    """The motion of the face in a video, an animated GIF or a still; of several faces, the one that is largest first.
+    """The motion of the face in a video, an animated GIF or a still; of several faces, that which is largest at first.
 
-    Pictures stream through; only the numbers of a frame are kept. Times count from `start`. `progress` is told how many
-    frames are done and about how many there are. Raises MediaError, and NoFaceError where no frame has a face.
+    Memory holds one picture at a time, and the numbers of each frame. `start` in seconds, from which times count; `fps`
+    a new rate; `progress` is called with the number of frames done and an estimate of all, or None. Raises MediaError,
+    and NoFaceError where no frame has a face.
     """
     path = Path(path)
     if is_still(path):
-        return _track_still(path, tracker)
+        picture, face = read_still(path, tracker)
+        height, width = picture.shape[:2]
+        return MotionTrack.from_faces([face], [0.0], _fraction(STILL_RATE), (width, height), path.name)
     faces, times = [], []
     with make_tracker(tracker, video=True) as face_tracker, VideoReader(path, start, max_frames, fps) as reader:
         for time, _, face in follow(reader, face_tracker):
@@ -42,16 +43,6 @@ def track(
             times.append(float(time - reader.start))
             progress(len(times), reader.frame_count_estimate)
         return MotionTrack.from_faces(faces, times, _fraction(reader.rate), (reader.width, reader.height), path.name)
-
-
-def _track_still(path: Path, tracker: str) -> MotionTrack:
-    picture = read_image(path)
-    with make_tracker(tracker) as face_tracker:
-        faces = face_tracker.detect(picture)
-    if not faces:
-        raise NoFaceError(f"no face found in {path}; use a picture where a face looks roughly towards the viewer")
-    height, width = picture.shape[:2]
-    return MotionTrack.from_faces([select_face(faces)], [0.0], _fraction(STILL_RATE), (width, height), path.name)
 
 
 def _fraction(rate: Fraction) -> str:

@@ -1,4 +1,4 @@
-"""Motion transfer: from what the driver does to what the portrait shall do.
+"""Motion transfer: from the motion of the driver to the motion of the portrait.
 
 absolute   the driver's head pose and expression as they are
 relative   the portrait's own pose and expression, plus the driver's change since its reference frame
@@ -16,39 +16,63 @@ from mpkit.faces.crop import Crop, pose_in
 from mpkit.faces.face import Face
 from mpkit.geometry import Pose, angles_from_rotation
 
-REFERENCE_SECONDS = 1.0  # the most neutral frame of the driver's first second is its reference
-LOOKS = [index for index, name in enumerate(ACTIONS) if name.startswith("eyeLook")]
+REFERENCE_SECONDS = 1.0  # the frame of the driver's first second that is nearest to neutral is its reference
+MAX_GAZE = 1.5  # of a driven portrait, in x and in y
+EYE_LOOK_ACTIONS = [index for index, name in enumerate(ACTIONS) if name.startswith("eyeLook")]
 
 
 class FrameMotion(NamedTuple):
-    """What one head does at one time: pose in crop coordinates (batch 1), 52 coefficients and gaze (1, 54), and how
-    far the shoulders are from where the pose tells, crop coordinates (1, 2)."""
+    """The motion of one head in one frame. Poses and shoulders are in coordinates of the head crop.
 
-    pose: Pose
-    numbers: Tensor
-    shoulders: Tensor = torch.zeros(1, 2)
+    The expression is in `numbers`. Where E_mtn has read it from pixels it is in `latent`, which then counts alone.
+    """
+
+    pose: Pose  # batch 1
+    numbers: Tensor  # (1, 54): 52 facial actions, then gaze x and y
+    shoulders: Tensor = torch.zeros(1, 2)  # x, y: how far they are from where the head pose puts them
+    latent: Tensor | None = None  # (1, latent): z
 
     @staticmethod
     def of(face: Face, crop: Crop) -> "FrameMotion":
+        """The motion that the tracker reads of a face, in the coordinates of a crop of its picture."""
         numbers = np.concatenate([face.actions, face.gaze]).astype(np.float32)
         return FrameMotion(
             pose_in(face, crop), torch.from_numpy(numbers)[None], torch.tensor([face.shoulders]) / crop.radius
         )
 
     @property
-    def activity(self) -> float:
-        """0 for a frontal head with a neutral face; grows with turns and with what the face does."""
-        quiet = self.numbers.clone()
-        quiet[:, LOOKS] = 0  # a look aside disturbs nothing
+    def deviation_from_neutral(self) -> float:
+        """0 for a frontal head with a neutral face. It adds the degrees of turn, divided by 30, and the actions, except
+        those that say where the eyes look."""
+        actions = self.numbers[:, : len(ACTIONS)].clamp_min(0)
+        actions[:, EYE_LOOK_ACTIONS] = 0
         turn = sum(abs(angle.item()) for angle in angles_from_rotation(self.pose.rotation)) / 30
-        return turn + quiet[:, :52].sum().item()
+        return turn + actions.sum().item()
+
+    def corrected(self, correction: "FrameMotion") -> "FrameMotion":
+        """This motion with a correction applied: its pose before this one, its numbers and latent added."""
+        return self._replace(
+            pose=without_depth_shift(self.pose.compose(correction.pose)),
+            numbers=self.numbers + correction.numbers,
+            latent=None if self.latent is None else self.latent + correction.latent,
+        )
+
+    def inverse(self) -> "FrameMotion":
+        """The correction that undoes this correction."""
+        return FrameMotion(self.pose.inverse(), -self.numbers, latent=-self.latent)
+
+
+def without_depth_shift(pose: Pose) -> Pose:
+    """A pose without its shift in depth, which an orthographic camera does not see."""
+    return pose._replace(translation=pose.translation * pose.translation.new_tensor([1, 1, 0]))
 
 
 class Transfer:
-    """Maps driver frames to frames for a portrait whose still has the motion `own`.
+    """Maps frames of a driver to frames for a portrait whose picture has the motion `own`.
 
     `motion`: "relative" or "absolute". `scale_translation`: "driver" moves and scales head and shoulders as the
     driver does, "source" leaves them where the picture has them. Set `reference` before the first relative frame.
+    For drivers with a `latent`, `own` needs one too. Raises ValueError for other values of the two options.
     """
 
     def __init__(self, own: FrameMotion, motion: str = "relative", scale_translation: str = "driver"):
@@ -56,45 +80,48 @@ class Transfer:
             raise ValueError(f"motion is relative or absolute, not {motion!r}")
         if scale_translation not in ("source", "driver"):
             raise ValueError(f"scale_translation is source or driver, not {scale_translation!r}")
-        self.own, self.relative, self.follow = own, motion == "relative", scale_translation == "driver"
+        self.own, self.relative = own, motion == "relative"
+        self.follows_driver = scale_translation == "driver"
         self.reference: FrameMotion | None = None
 
     def __call__(self, driver: FrameMotion) -> FrameMotion:
         own, reference = self.own.pose, self.reference or driver
-        rotation, numbers = driver.pose.rotation, driver.numbers
+        rotation, numbers, latent = driver.pose.rotation, driver.numbers, driver.latent
         if self.relative:
             rotation = rotation @ reference.pose.rotation.mT @ own.rotation
             numbers = self.own.numbers + driver.numbers - reference.numbers
-        numbers = torch.cat([numbers[:, :52].clamp(0, 1), numbers[:, 52:].clamp(-1.5, 1.5)], dim=1)
-        if not self.follow:
-            return FrameMotion(Pose(rotation, own.translation, own.scale), numbers)
-        growth = driver.pose.scale / reference.pose.scale
-        size = own.scale / reference.pose.scale
-        moved = (driver.pose.translation - reference.pose.translation) * size
-        shoulders = (driver.shoulders - reference.shoulders) * size
-        return FrameMotion(Pose(rotation, own.translation + moved, own.scale * growth), numbers, shoulders)
+            latent = None if latent is None else self.own.latent + latent - reference.latent
+        actions, gaze = numbers.split([len(ACTIONS), 2], dim=1)
+        numbers = torch.cat([actions.clamp(0, 1), gaze.clamp(-MAX_GAZE, MAX_GAZE)], dim=1)
+        if not self.follows_driver:
+            return FrameMotion(Pose(rotation, own.translation, own.scale), numbers, latent=latent)
+        size_ratio = own.scale / reference.pose.scale  # of the portrait's head to the driver's
+        shift = (driver.pose.translation - reference.pose.translation) * size_ratio
+        shoulders = (driver.shoulders - reference.shoulders) * size_ratio
+        scale = own.scale * (driver.pose.scale / reference.pose.scale)
+        return FrameMotion(Pose(rotation, own.translation + shift, scale), numbers, shoulders, latent)
 
 
-def with_reference(
+def transfer_frames(
     frames: Iterable[tuple[np.ndarray | None, FrameMotion | None]], transfer: Transfer, rate: float
 ) -> Iterator[tuple[np.ndarray | None, FrameMotion, bool]]:
-    """Driver frames (picture, motion or None) -> (picture, the portrait's motion, whether the driver showed a face).
+    """Driver frames (picture, motion or None) -> (picture, the portrait's motion, whether the driver shows a face).
 
-    Waits for the first second with a face to choose the reference, then streams. Frames without a face hold the last
-    motion; before the first face that is the still's own.
+    Reads the first second with a face, chooses the reference in it, and then streams. A frame without a face holds the
+    motion before it; before the first face that is the portrait's own.
     """
-    stream, waiting = iter(frames), []
+    stream, buffered = iter(frames), []
     for frame in stream:
-        waiting.append(frame)
-        if frame[1] is None and not any(motion for _, motion in waiting):
+        buffered.append(frame)
+        if frame[1] is None and not any(motion for _, motion in buffered):
             yield frame[0], transfer.own, False
-            waiting.clear()
-        elif len(waiting) >= max(1, round(rate * REFERENCE_SECONDS)):
+            buffered.clear()
+        elif len(buffered) >= max(1, round(rate * REFERENCE_SECONDS)):
             break
-    seen = [motion for _, motion in waiting if motion is not None]
-    if seen:
-        transfer.reference = min(seen, key=lambda motion: motion.activity)
+    candidates = [motion for _, motion in buffered if motion is not None]
+    if candidates:
+        transfer.reference = min(candidates, key=lambda motion: motion.deviation_from_neutral)
     held = transfer.own
-    for picture, motion in (frame for part in (waiting, stream) for frame in part):
+    for picture, motion in (frame for part in (buffered, stream) for frame in part):
         held = transfer(motion) if motion is not None else held
         yield picture, held, motion is not None

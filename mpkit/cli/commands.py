@@ -1,7 +1,7 @@
-"""The commands: what each takes, its help, and what it does. `mpkit.cli` runs them.
+"""The commands: the arguments, the help and the work of each. `mpkit.cli.main` runs them.
 
-A field is an option and the comment beside it is its help. Everything heavy is imported by the command that needs it,
-so that help is instant.
+A field is an option, and the comment beside it is its help. Heavy modules are imported inside the command that needs
+them, so that help is instant.
 """
 
 import contextlib
@@ -30,26 +30,36 @@ class Animate:
     SOURCE is the still: a painting or a photo, JPEG, PNG or WebP, of any size.
     DRIVER is a video (.mp4 .webm .mov .gif), a still, or a motion file made by `mpkit track`.
 
-    The face is found by itself, in paintings too. Memory does not grow with the length of the driver. Frames in which
-    the driver shows no face hold the last motion.
+    The face is found automatically, in paintings too. Memory does not grow with the length of the driver. Frames in
+    which the driver shows no face hold the last motion.
 
     examples
       mpkit animate painting.jpg driver.mp4 --output out.mp4
       mpkit animate painting.jpg driver.mp4 --output out.mp4 --motion absolute --side-by-side
+      mpkit animate painting.jpg driver.mp4 --output out.mp4 --motion-from pixels
       mpkit animate group.jpg motion.json --output out.webm --face 2 --start 1.5 --max-frames 100
+      mpkit animate portrait.jpg driver.mp4 --output out.mp4 --student student.safetensors --avatar 2
     """
 
     source: Annotated[Positional[Path], tyro.conf.arg(metavar="SOURCE")]  # the still picture
-    driver: Annotated[Positional[Path], tyro.conf.arg(metavar="DRIVER")]  # what gives the motion
+    driver: Annotated[Positional[Path], tyro.conf.arg(metavar="DRIVER")]  # the source of the motion
     output: Path  # .mp4 (H.264), .webm (VP9), .gif, or a folder for numbered PNG frames
     options: Annotated[Options, tyro.conf.arg(name="")] = Options()
-    device: Device = "auto"  # auto is the best there is
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
     precision: Precision = "fp32"  # of the networks; fp16 needs a GPU
     weights: Path | None = None  # a safetensors file; by default the weights that come with mpkit
+    # weights of an enhancer (`mpkit train enhancer`), which doubles the resolution of the model's picture. With a model
+    # of preset nano or tiny it takes the place of the detail path, which samples the source at its own resolution
+    enhance: Path | None = None
     tracker: TrackerName = "mediapipe"  # face-alignment is the paper's own; an optional install
+    # weights of a student (`mpkit distil`) in place of the base model: faster, and only for its own portraits. It sees
+    # the driver's pictures, so no motion file; --motion, --motion-from, --scale-translation, --weights and --enhance do
+    # nothing
+    student: Path | None = None
+    avatar: int = 1  # of the student: which of its portraits SOURCE is, in the order of `mpkit distil --portraits`
 
     def run(self) -> None:
-        from mpkit.media.images import check_file, check_output
+        from mpkit.media.paths import check_file, check_output
 
         output = check_output(self.output)
         _check_not_input(output, self.source, self.driver)
@@ -58,11 +68,16 @@ class Animate:
 
         import torch
 
-        from mpkit.animation.animator import Animator
-        from mpkit.assets import DEFAULT_WEIGHTS
+        settings = {"device": self.device, "precision": self.precision, "tracker": self.tracker}
+        if self.student:
+            from mpkit.animation.student_animator import StudentAnimator
 
-        weights = self.weights or DEFAULT_WEIGHTS
-        animator = Animator.load(weights, device=self.device, precision=self.precision, tracker=self.tracker)
+            animator = StudentAnimator.load(self.student, self.avatar, **settings)
+        else:
+            from mpkit.animation.animator import Animator
+            from mpkit.assets import DEFAULT_WEIGHTS
+
+            animator = Animator.load(self.weights or DEFAULT_WEIGHTS, self.enhance, **settings)
         try:
             with _progress_bar() as progress:
                 result = animator.animate(self.source, self.driver, output, self.options, progress)
@@ -75,10 +90,11 @@ class Animate:
 
 @dataclass(frozen=True)
 class Track:
-    """Save what a face does in a video, a GIF or a still as a motion file: numbers without pictures.
+    """Save the motion of a face in a video, a GIF or a still as a motion file: numbers without pictures.
 
-    The file is JSON, a frame a line: time, head pose (rotation, translation, scale), 52 facial actions, gaze, face box.
-    The format is described in mpkit/motion.py. It drives any portrait: mpkit animate painting.jpg motion.json ...
+    The file is JSON, one line per frame: time, head pose (rotation, translation, scale), 52 facial actions, gaze,
+    shoulders, face box. mpkit/animation/motion_file.py describes the format. It drives any portrait:
+    mpkit animate painting.jpg motion.json ...
 
     examples
       mpkit track driver.mp4 --output motion.json
@@ -93,13 +109,13 @@ class Track:
     tracker: TrackerName = "mediapipe"  # face-alignment is the paper's own; an optional install
 
     def run(self) -> None:
-        from mpkit.media.images import temporary_folder
+        from mpkit.media.paths import temporary_folder
 
         if self.output.suffix.lower() != ".json" or self.output.is_dir():
             raise MediaError(f"{self.output} is not the name of a .json file; a motion file is written as .json")
         _check_not_input(self.output, self.file)
         with temporary_folder(self.output.resolve().parent):
-            pass  # the sure test that one may write there, before long work
+            pass  # raises before the long work, if the folder cannot be written to
 
         from mpkit.animation.track import track
 
@@ -120,14 +136,14 @@ class Info:
     """
 
     preset: Preset | None = None  # by default all of them
-    training: bool = False  # what a training step costs instead: TFLOP, memory, days
+    training: bool = False  # list the cost of training instead: TFLOP of a step, memory, days
 
     def run(self) -> None:
         from mpkit.config import PRESETS
 
         names = [self.preset] if self.preset else PRESETS
         if self.training:
-            from mpkit.training.recipes import format_cost
+            from mpkit.training.cost import format_cost
 
             print("\n".join(format_cost(name) for name in names))
             return
@@ -140,60 +156,73 @@ class Info:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure the weights on a set of portraits and clips: motion, identity, self-reenactment, beside two baselines.
+    """Measure a model and two baselines on a set of portraits and clips: motion, identity, self-reenactment.
 
-    The set is a folder with a manifest.tsv: tab-separated, with the columns `path` and `use`; the rows with the use
-    `evaluate` count. mpkit/evaluate.py says what the numbers mean. About 10 minutes on two cores; --quick a minute.
+    The set is a folder with a manifest.tsv: tab-separated, with the columns `path` and `use`. The rows with the use
+    `evaluate`, or that of --use, are measured in their order. mpkit/evaluation/evaluate.py explains the measures. It
+    takes about 10 minutes on two cores, with --quick one minute.
 
     examples
       mpkit evaluate --set my_set --output evaluation.json
-      mpkit evaluate --set my_set --quick --weights runs/first/weights.safetensors
+      mpkit evaluate --set my_set --use develop --quick --weights runs/first/weights.safetensors
     """
 
     folder: Annotated[Path, tyro.conf.arg(name="set")]  # the folder with the manifest
     weights: Path | None = None  # a safetensors file; by default the weights that come with mpkit
+    use: str = "evaluate"  # which rows are measured. Choose a model on other rows (develop) than those you report
     output: Path | None = None  # also write the result as JSON here
-    portraits: int = 12  # at most
-    clips: int = 6  # at most
-    frames: int = 24  # of each clip
+    portraits: int = 12  # number of portraits, at most
+    clips: int = 6  # number of clips, at most
+    frames: int = 24  # number of frames of each clip, at most
     quick: bool = False  # 3 portraits, 2 clips, 12 frames
-    device: Device = "auto"  # auto is the best there is
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
 
     def run(self) -> None:
         from mpkit.assets import DEFAULT_WEIGHTS
         from mpkit.evaluation.evaluate import evaluate, format_table
+        from mpkit.evaluation.evaluation_set import QUICK, EvaluationSize
 
-        counts = self.portraits, self.clips, self.frames, self.quick
         weights = self.weights or DEFAULT_WEIGHTS
-        print(format_table(evaluate(self.folder, weights, *counts, self.output, self.device, _say)))
+        size = QUICK if self.quick else EvaluationSize(self.portraits, self.clips, self.frames)
+        print(format_table(evaluate(self.folder, weights, size, self.use, self.output, self.device, _print_progress)))
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure the speed: milliseconds per driven frame, stage by stage, and frames a second end to end.
+    """Measure the speed: milliseconds per driven frame, stage by stage, and frames a second of the whole program.
 
     examples
       mpkit bench
       mpkit bench --sizes 256 512 1024 --frames 200 --device cuda --precision fp16
+      mpkit bench --student student.safetensors
     """
 
     sizes: tuple[int, ...] = (256, 1024)  # sides of the animated crop in pixels
     frames: int = 100  # 10 or more
     weights: Path | None = None  # a safetensors file; by default the weights that come with mpkit
-    device: Device = "auto"  # auto is the best there is
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
     precision: Precision = "fp32"  # of the networks; fp16 needs a GPU
+    student: Path | None = None  # time this student (`mpkit distil`) beside its teacher instead, at the student's size
 
     def run(self) -> None:
         from mpkit.assets import DEFAULT_WEIGHTS
-        from mpkit.evaluation.bench import bench, format_bench
 
         weights = self.weights or DEFAULT_WEIGHTS
+        if self.student:
+            from mpkit.evaluation.student_bench import bench_student, format_student_bench
+
+            arguments = self.student, weights, self.frames, self.device, self.precision
+            print(format_student_bench(bench_student(*arguments)))
+            return
+
+        from mpkit.evaluation.bench import bench, format_bench
+
         print(format_bench(bench(weights, self.sizes, self.frames, self.device, self.precision)))
 
 
 @contextlib.contextmanager
 def _progress_bar() -> Iterator[Callable[[int, int | None], None]]:
-    """A bar with rate and time left on stderr; gives `progress(frames done, about how many there are)`."""
+    """A bar on stderr with rate and remaining time. Yields `progress(frames done, about how many in all, or None)`."""
     from tqdm import tqdm
 
     bar = None
@@ -212,7 +241,7 @@ def _progress_bar() -> Iterator[Callable[[int, int | None], None]]:
             bar.close()
 
 
-def _say(doing: str) -> None:
+def _print_progress(doing: str) -> None:
     print(doing, file=sys.stderr)
 
 
@@ -223,7 +252,7 @@ def _check_not_input(output: Path, *inputs: Path) -> None:
 
 
 def _check_still(path: Path) -> None:
-    """Raises MediaError where the source moves. What is neither still nor video is left to `read_image`."""
+    """Raises MediaError if the source is a video. `read_image` raises it for a file that is neither still nor video."""
     from mpkit.media.images import is_still
     from mpkit.media.video_reader import VideoReader
 

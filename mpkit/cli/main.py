@@ -1,7 +1,7 @@
-"""The command line: `mpkit COMMAND ...`. The commands are in `mpkit.commands` and, for data
-and training, `mpkit.commands_training`.
+"""The command line: `mpkit COMMAND ...`. The commands are in commands.py, those for data and training in
+training_commands.py.
 
-Whatever a user can get wrong ends in one line on stderr and exit code 2.
+Every mistake of the user ends in one line on stderr and exit code 2.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ A mistake ends in one line on stderr and exit code 2, and leaves nothing behind.
 
 
 def _command(kind: type, name: str) -> Callable[[list[str]], None]:
-    """What parses the arguments of a command and runs it."""
+    """A function that parses the arguments of a command and runs it. Its docstring is the command's."""
 
     def run(arguments: list[str]) -> None:
         description = inspect.cleandoc(kind.__doc__)
@@ -44,7 +44,8 @@ def _command(kind: type, name: str) -> Callable[[list[str]], None]:
 
 
 _KINDS = (commands.Animate, commands.Track, commands.Info, commands.Evaluate, commands.Bench, training_commands.Heads,
-          training_commands.Prepare, training_commands.Plot, training_commands.Ablate)  # fmt: skip
+          training_commands.Prepare, training_commands.Plot, training_commands.Ablate, training_commands.Distil,
+          training_commands.Adapt)  # fmt: skip
 COMMANDS = {kind.__name__.lower(): _command(kind, kind.__name__.lower()) for kind in _KINDS} | {
     "train": training_commands.train
 }
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.flush()
             return 0
     except MpkitError as error:
-        print("mpkit:", *str(error).split(), file=sys.stderr)  # one line, whatever is in it
+        print("mpkit:", *str(error).split(), file=sys.stderr)  # one line, even if the message has line breaks
         return 2
     except KeyboardInterrupt:
         print("mpkit: interrupted", file=sys.stderr)
@@ -80,13 +81,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _usage() -> str:
+    """The overview of all commands, each with the first line of its docstring."""
     lines = [f"  {name:<10}{inspect.cleandoc(run.__doc__).splitlines()[0]}" for name, run in COMMANDS.items()]
     return USAGE.format(commands="\n".join(lines))
 
 
 @contextlib.contextmanager
 def _notes() -> Iterator[None]:
-    """mpkit's warnings as one line each; those of the libraries beneath are not for users."""
+    """Prints warnings of mpkit as one line each, and hides those of other libraries."""
     package = str(Path(__file__).parents[1])
 
     def show(message, category, filename, *_, **__):

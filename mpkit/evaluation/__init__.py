@@ -1,1 +1,1 @@
-"""How good and how fast a model is: `mpkit evaluate`, `bench`, `info`, `ablate`."""
+"""Measurements of a model: `mpkit evaluate` its quality, `bench` its speed, `info` its size, `ablate` each loss."""

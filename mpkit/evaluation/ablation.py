@@ -17,8 +17,9 @@ from mpkit.networks.base import BaseModel, repeat_each
 from mpkit.networks.gaze import GazeNetwork
 from mpkit.networks.identity import IdentityNetwork
 from mpkit.networks.motion import HeadMotion
-from mpkit.training.loop import TrainConfig, shard_weights, train
-from mpkit.training.stages.objective import BaseWeights
+from mpkit.training.config import TrainConfig, shard_weights
+from mpkit.training.loop import train
+from mpkit.training.stages.base import BaseWeights
 from mpkit.weights import load_network
 
 EVERYTHING = BaseWeights(adversarial=0.03, matching=1.0, cycle=0.05, gaze=0.3, identity=0.3)

@@ -1,7 +1,7 @@
-"""How long a driven frame takes, stage by stage, and how near G_2D comes to what the machine can do: `mpkit bench`.
+"""The speed of a driven frame, stage by stage, and G_2D's share of the machine's convolution rate: `mpkit bench`.
 
-The driver is a clip made in the run: an example portrait, swaying. `Animator.frame` itself is timed, by hooks on its
-networks; a GPU is waited for at the end of each stage. `fps` is that of `Animator.animate` as a whole, without waits.
+The driver is a synthetic clip: an example portrait that sways. Hooks on the networks time the stages of
+`Animator.frame`; at the end of each stage they wait for the GPU. `fps` is that of `Animator.animate`, without waiting.
 """
 
 import tempfile
@@ -35,19 +35,19 @@ from mpkit.networks.detail import identity_trace
 RATE = Fraction(25)
 DRIVER_SIDE = 512  # pixels of the driver's frames
 STAGES = ("decode", "track", "action encoder", "W_->d", "warp", "G_2D", "detail render, composite", "paste", "encode")
-PIXEL_ROUTE = "E_mtn"  # timed too, not part of a frame: it would stand in for the action encoder
-CONVOLUTION_RUNS = 20  # of each shape; the best counts
-WARM_UP = 3  # frames that do not count
+PIXEL_ROUTE = "E_mtn"  # timed apart: `--motion-from pixels` runs it in place of the action encoder
+CONVOLUTION_RUNS = 20  # of each shape; the fastest counts
+WARM_UP_FRAMES = 3  # left out
 
 
 class Stopwatch:
-    """A timeline: `mark` ends a stage that began at the mark before."""
+    """Times consecutive stages: `mark` ends the stage that began at the mark before."""
 
     def __init__(self, device: torch.device):
         self.device, self.seconds, self.last = device, defaultdict(list), 0.0
 
     def mark(self, stage: str | None = None) -> None:
-        """Without a stage: only begins the next one."""
+        """Ends a stage, if one is named, and begins the next."""
         if self.device.type != "cpu":
             getattr(torch, self.device.type).synchronize()
         now = time.perf_counter()
@@ -56,8 +56,8 @@ class Stopwatch:
         self.last = now
 
     def milliseconds(self, stage: str) -> float:
-        """The median frame, so that a moment in which the machine did something else counts little."""
-        return round(1000 * float(np.median(self.seconds[stage][WARM_UP:])), 2)
+        """The median over all frames, which other work of the machine hardly changes."""
+        return round(1000 * float(np.median(self.seconds[stage][WARM_UP_FRAMES:])), 2)
 
     @contextmanager
     def on_networks(self, model: BaseModel):
@@ -82,8 +82,9 @@ def bench(
     device: str = "auto",
     precision: str = "fp32",
 ) -> dict:
-    """Times `frames` driven frames (10 or more) at each side of the animated crop in pixels. The result is plain JSON,
-    see `format_bench`. Raises WeightsError, DeviceError, MediaError."""
+    """Times `frames` driven frames (10 or more) at each of `sizes`, the sides of the animated crop in pixels.
+
+    Returns plain JSON, see `format_bench`. Raises WeightsError, DeviceError, MediaError."""
     if frames < 10:
         raise MediaError(f"bench needs 10 frames or more, not {frames}")
     animator = Animator.load(weights, device=device, precision=precision)
@@ -93,7 +94,7 @@ def bench(
         write_swaying_clip(driver, image, frames)
         rows = {}
         for size in sizes:
-            write_png(source, enlarge(image, size))
+            write_png(source, resize_head(image, size))
             rows[str(size)] = time_frames(animator, source, driver, size)
     gflop, rate = renderer_gflop(animator.model.config), convolution_rate(animator)
     for row in rows.values():
@@ -112,25 +113,26 @@ def bench(
 
 
 def example_portrait() -> Path:
-    """A picture with a face that comes with mpkit, else with matplotlib."""
+    """A picture with a face, from mpkit's examples or, without them, from matplotlib."""
     bundled = sorted(path for path in EXAMPLES.glob("*") if path.suffix in (".jpg", ".png"))
     return bundled[0] if bundled else Path(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
 
 
 def write_swaying_clip(path: Path, image: np.ndarray, frames: int) -> None:
-    """The head of a picture, swaying from side to side once in two seconds, as a clip. Raises NoFaceError."""
+    """Writes a clip of a picture whose head sways from side to side, once in two seconds. Raises NoFaceError."""
     face = _face(image)
-    wide = 1.5 * face.radius
+    half_side = 1.5 * face.radius  # of the square of the picture that the clip shows
     with VideoWriter(path, RATE, (DRIVER_SIDE, DRIVER_SIDE)) as writer:
         for index in range(frames):
             phase = np.pi * index / float(RATE)
-            turn = cv2.getRotationMatrix2D(tuple(map(float, face.centre)), 6 * np.sin(phase), DRIVER_SIDE / (2 * wide))
-            turn[:, 2] += DRIVER_SIDE / 2 - face.centre + (10 * np.sin(phase), 0)
-            writer.write(cv2.warpAffine(image, turn, (DRIVER_SIDE, DRIVER_SIDE), borderMode=cv2.BORDER_REPLICATE))
+            centre, scale = tuple(map(float, face.centre)), DRIVER_SIDE / (2 * half_side)
+            affine = cv2.getRotationMatrix2D(centre, 6 * np.sin(phase), scale)
+            affine[:, 2] += DRIVER_SIDE / 2 - face.centre + (10 * np.sin(phase), 0)
+            writer.write(cv2.warpAffine(image, affine, (DRIVER_SIDE, DRIVER_SIDE), borderMode=cv2.BORDER_REPLICATE))
 
 
-def enlarge(image: np.ndarray, size: int) -> np.ndarray:
-    """The picture at the scale where its head crop is `size` pixels wide."""
+def resize_head(image: np.ndarray, size: int) -> np.ndarray:
+    """The picture, resized so that its head crop is `size` pixels wide."""
     scale = size / (2 * _face(image).radius)
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
@@ -141,17 +143,16 @@ def _face(image: np.ndarray) -> Face:
 
 
 def time_frames(animator: Animator, source: Path, driver: Path, size: int) -> dict:
-    """Milliseconds per stage, and the whole program's frames a second without the source's preparation."""
+    """Milliseconds of each stage, and the frames a second of `Animator.animate` without preparing the source."""
     begin = time.perf_counter()
     portrait = animator.portrait(read_image(source), size=size)
     preparation = time.perf_counter() - begin
     watch, output = Stopwatch(animator.device), source.with_name("out.mp4")
-    size_of_output = portrait.image.shape[1::-1]
     transfer, crop = Transfer(portrait.motion), None
     with (
         make_tracker(video=True) as tracker,
         VideoReader(driver) as reader,
-        VideoWriter(output, reader.rate, size_of_output) as writer,
+        VideoWriter(output, reader.rate, portrait.image.shape[1::-1]) as writer,
         watch.on_networks(animator.model),
     ):
         watch.mark()
@@ -159,9 +160,9 @@ def time_frames(animator: Animator, source: Path, driver: Path, size: int) -> di
             watch.mark("decode")
             face = select_face(tracker.detect(picture))
             crop = crop or Crop.of(face)
-            seen = FrameMotion.of(face, crop)
-            transfer.reference = transfer.reference or seen
-            motion = transfer(seen)
+            tracked = FrameMotion.of(face, crop)
+            transfer.reference = transfer.reference or tracked
+            motion = transfer(tracked)
             watch.mark("track")
             with torch.inference_mode():
                 animator.model.motion(portrait.avatar.picture[:, :3])
@@ -186,7 +187,7 @@ def time_frames(animator: Animator, source: Path, driver: Path, size: int) -> di
 
 
 def renderer_gflop(config: ModelConfig) -> float:
-    """GFLOP of P and G_2D for one frame: additions and multiplications of convolutions and matrix products."""
+    """GFLOP of P and G_2D for one frame: the additions and multiplications of convolutions and matrix products."""
     channels, depth, side, picture = config.volume_channels, config.volume_depth, config.volume_size, config.image_size
     with torch.device("meta"):
         model = BaseModel(config).render
@@ -204,14 +205,14 @@ def renderer_gflop(config: ModelConfig) -> float:
 
 @torch.inference_mode()
 def convolution_rate(animator: Animator) -> float:
-    """GFLOP/s of the fastest plain 3x3 convolution of the widths and sides that G_2D has, best of several runs."""
+    """GFLOP/s of the fastest plain 3x3 convolution among the widths and sides of G_2D's stages."""
     config, watch = animator.model.config, Stopwatch(animator.device)
     best = 0.0
     for stage, width in enumerate((config.render_width, *config.render_widths)):
         side = config.volume_size * 2**stage
-        kind = {"device": animator.device, "dtype": animator.precision}
-        convolution = nn.Conv2d(width, width, 3, padding=1, bias=False, **kind).to(memory_format=torch.channels_last)
-        values = torch.randn(1, width, side, side, **kind).to(memory_format=torch.channels_last)
+        place = {"device": animator.device, "dtype": animator.precision}
+        convolution = nn.Conv2d(width, width, 3, padding=1, bias=False, **place).to(memory_format=torch.channels_last)
+        values = torch.randn(1, width, side, side, **place).to(memory_format=torch.channels_last)
         for _ in range(CONVOLUTION_RUNS):
             watch.mark()
             convolution(values)
@@ -239,7 +240,7 @@ def format_bench(result: dict) -> str:
     line("frames a second, whole program", [row["fps"] for row in rows.values()])
     lines.append("")
     line("E_mtn in place of action encoder", [row["pixel_route"] for row in rows.values()])
-    line("source made ready, once", [row["preparation"] for row in rows.values()])
+    line("preparing the source, once", [row["preparation"] for row in rows.values()])
     line("G_2D, share of convolution rate", [row["renderer_share"] for row in rows.values()], 2)
     lines.append(
         f"G_2D is {result['renderer_gflop']:.2f} GFLOP a frame; "

@@ -1,24 +1,26 @@
-"""How good is a model? `mpkit evaluate --set FOLDER`: motion, identity, flicker, self-reenactment, beside baselines.
+"""Measures a model and two baselines on a set: motion, identity, flicker, self-reenactment. `mpkit evaluate`.
 
 The set is a folder with a manifest.tsv: tab-separated, a header line, at least the columns `path` (inside the folder)
-and `use`. Its rows with the use `evaluate` count: stills are portraits, videos are drivers. Nothing of it is copied.
+and `use`. The rows with the use `evaluate`, or another that is asked for, are measured in the manifest's order: stills
+are portraits, videos are drivers.
 
-Frames      The beginning of each clip is tracked as `mpkit animate` tracks it. Of that, moments are chosen whose
-            motions differ most, each with the frame before and the one after. See mpkit.evaluation_set.
-Cross       Every portrait by every clip, absolute motion, a head crop of 256 px. The tracker, fresh on every frame,
-            reads the driver's crop and the output. POOLED correlations run over all frames of all pairs: they count
-            how far a portrait follows within a clip and from clip to clip, and are the headline. PER PAIR is the mean
-            of the correlations within one portrait and one clip, over the clips where the driver's own signal moves: a
-            standard deviation above 3 degrees, or 0.03. ERROR is the mean absolute one, over all frames.
-            Flicker is the acceleration of the landmarks in a moment, over the driver's: 1 is ideal.
-            Portraits settle by the same tracker (`Animator.portrait`), the mesh does not.
-Self        The first frame with a face animates the later moments; PSNR and SSIM inside the matte of the true frame.
-            Here the portrait does not settle: the same face is read alike in all frames. Its shoulders move as the
-            clip shows them (mpkit.faces.shoulders), those of the mesh do not.
-Encoder     What E_mtn reads from the drivers' crops beside what the tracker reads: driving by pixels, not numbers.
-Baselines   The landmark mesh of `mpkit.meshwarp`, and for self-reenactment also the still source.
+Frames      The first 240 frames of each clip are tracked as `mpkit animate` tracks them. Moments whose motions differ
+            most are chosen; each has three frames: one, the one before and the one after (evaluation_set.py).
+Cross       Every portrait is animated by every clip, with absolute motion, in a head crop of 256 px. The tracker reads
+            the driver's crop and the output, each frame by itself. POOLED correlations, the headline, run over all
+            frames of all pairs: they count motion within a clip and differences between clips. PER PAIR is the mean of
+            the correlations of single pairs of a portrait and a clip, over clips in which the driver's signal moves
+            (its standard deviation is above 3 degrees, or 0.03). ERROR is the mean absolute error over all frames.
+            Flicker is the acceleration of the landmarks in a moment, divided by the driver's: 1 is ideal.
+            Portraits are corrected by the same tracker (`Animator.portrait`); the mesh is not.
+Self        The first frame with a face is animated by later moments of its clip; PSNR and SSIM inside the matte of the
+            true frame. The portrait is not corrected, because the tracker reads one face alike in all frames. Its
+            shoulders move as in the clip (faces/shoulders.py); those of the mesh do not.
+Encoder     What E_mtn reads in the driver's crops, compared to what the tracker reads: `--motion-from pixels`.
+Baselines   The landmark mesh of mesh_warp.py, and for self-reenactment also the unchanged source.
 
-Deterministic on one machine. 12 portraits, 6 clips and 24 frames take 6 to 10 minutes on two cores.
+It gives the same figures again on the same machine. 12 portraits, 6 clips and 24 frames take 6 to 10 minutes on two
+cores.
 """
 
 import dataclasses
@@ -27,8 +29,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from mpkit.actions import ACTIONS
 from mpkit.animation.animator import NO_CORRECTION, Animator
@@ -36,7 +36,7 @@ from mpkit.animation.transfer import FrameMotion, Transfer
 from mpkit.assets import DEFAULT_WEIGHTS
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.evaluation import metrics
-from mpkit.evaluation.evaluation_set import SIZE, Clip, read_clip, read_set
+from mpkit.evaluation.evaluation_set import MOMENT_FRAMES, SIZE, Clip, EvaluationSize, read_clip, read_set
 from mpkit.evaluation.mesh_warp import MeshWarp
 from mpkit.evaluation.metrics import ANGLES, SIGNALS, FaceEmbedder
 from mpkit.faces.crop import cut
@@ -46,22 +46,25 @@ from mpkit.faces.trackers import make_tracker
 from mpkit.files import write_json
 from mpkit.media.images import read_image
 
-MOVES = np.array([3.0] * ANGLES + [0.03] * (len(SIGNALS) - ANGLES))  # standard deviation above which a signal moves
+# Standard deviation above which a signal moves
+MIN_DEVIATION = np.array([3.0] * ANGLES + [0.03] * (len(SIGNALS) - ANGLES))
 
 
 class MotionComparison:
-    """Collects, for one kind of output, what driver and output do, and computes the measures of it."""
+    """Collects the faces of drivers and of one kind of output, and computes the measures of cross-reenactment."""
 
     def __init__(self):
         self.pairs, self.accelerations, self.identity = [], [], []
 
     def add(self, driver: list[Face | None], output: list[Face | None]) -> None:
-        """One pair of a portrait and a clip: the faces of all chosen frames."""
+        """Adds one pair of a portrait and a clip: the faces of all chosen frames."""
         self.pairs.append([np.stack([metrics.signals(face) for face in faces]) for faces in (driver, output)])
-        for i in range(0, len(driver), 3):
-            self.accelerations.append([metrics.acceleration(*faces[i : i + 3]) for faces in (driver, output)])
+        for i in range(0, len(driver), MOMENT_FRAMES):
+            moments = (faces[i : i + MOMENT_FRAMES] for faces in (driver, output))
+            self.accelerations.append([metrics.acceleration(*moment) for moment in moments])
 
     def summary(self) -> dict:
+        """The measures of all pairs, NaN for what could not be measured."""
         driver, output = (np.concatenate(part) for part in zip(*self.pairs))
         accelerations = np.array(self.accelerations)
         accelerations = accelerations[np.isfinite(accelerations).all(1)]
@@ -76,12 +79,12 @@ class MotionComparison:
 
 
 def compare(pairs: list) -> dict:
-    """Per signal: correlations and mean absolute error over pairs of a driver's and an output's series (N, 8)."""
+    """Correlations and mean absolute error of each signal, over pairs of a driver's and an output's series (N, 8)."""
     driver, output = (np.concatenate(part) for part in zip(*pairs))
     rows = {}
     for index, name in enumerate(SIGNALS):
         series = [(a[:, index], b[:, index]) for a, b in pairs if np.isfinite(a[:, index]).any()]
-        within = np.array([metrics.correlation(a, b) for a, b in series if np.nanstd(a) > MOVES[index]])
+        within = np.array([metrics.correlation(a, b) for a, b in series if np.nanstd(a) > MIN_DEVIATION[index]])
         within = within[np.isfinite(within)]
         errors = np.abs(driver[:, index] - output[:, index])
         rows[name] = {
@@ -96,66 +99,25 @@ def compare(pairs: list) -> dict:
 def evaluate(
     set_dir: str | Path,
     weights: str | Path = DEFAULT_WEIGHTS,
-    portraits: int = 12,
-    clips: int = 6,
-    frames: int = 24,
-    quick: bool = False,
+    size: EvaluationSize = EvaluationSize(),
+    use: str = "evaluate",
     output: str | Path | None = None,
     device: str = "auto",
     progress: Callable[[str], None] = lambda doing: None,
 ) -> dict:
-    """Measures the model of a weights file on a set; see the module docstring for what, and `format_table`.
+    """Measures the model of a weights file on those rows of a set that have a use; the module docstring says what.
 
-    `frames` per clip, rounded down to moments of three; `quick` is 3 portraits, 2 clips and 12 frames. The result is
-    plain JSON, None for what could not be measured, written to `output` too. `progress` hears what comes next.
-    Raises MediaError, NoFaceError, WeightsError, DeviceError.
+    Returns plain JSON, with None for what could not be measured, and writes it to `output` too; `format_table` prints
+    it. `progress` is called with what comes next. Raises MediaError, NoFaceError, WeightsError, DeviceError.
     """
     begin = time.monotonic()
-    if quick:
-        portraits, clips, frames = 3, 2, 12
-    if min(portraits, clips) < 1 or frames < 3:
-        raise MediaError("evaluate needs at least 1 portrait, 1 clip and 3 frames a clip")
     if output is not None and not Path(output).absolute().parent.is_dir():
         raise MediaError(f"cannot write {output}: there is no such folder")
-    stills, videos = read_set(set_dir)
+    stills, videos = read_set(set_dir, use)
     animator = Animator.load(weights, device=device)
-    embedder = FaceEmbedder.load()
-    with make_tracker() as tracker, Matte() as matte:
-        drivers, skipped = [], []
-        for path in videos[:clips]:
-            progress(f"tracking {path.name}")
-            try:
-                drivers.append(read_clip(path, animator, tracker, frames // 3))
-            except NoFaceError:
-                skipped.append(path.name)
-        measured, reenactment, count = {"model": MotionComparison(), "mesh": MotionComparison()}, [], 0
-        for clip in drivers:
-            progress(f"self-reenactment of {clip.name}")
-            reenactment.append(reenact(clip, animator, matte))
-        for path in stills[:portraits]:
-            progress(f"portrait {path.name}")
-            try:
-                cross(path, drivers, animator, tracker, embedder, measured)
-                count += 1
-            except NoFaceError:
-                skipped.append(path.name)
-        if not drivers or not count:
-            raise NoFaceError(f"{set_dir}: no face in any {'portrait' if drivers else 'clip'} that was looked at")
-        encoder = compare([read_by_encoder(clip, animator, matte) for clip in drivers])
-    result = {
-        "weights": Path(weights).name,
-        "preset": animator.model.config.preset,
-        "portraits": count,
-        "clips": [clip.name for clip in drivers],
-        "frames": sum(len(clip.motions) for clip in drivers),
-        "without_face": skipped,
-        "cross": {kind: motions.summary() for kind, motions in measured.items()},
-        "self": {kind: np.mean([row[kind] for row in reenactment], 0) for kind in ("model", "still", "mesh")},
-        "self_per_clip": {clip.name: row for clip, row in zip(drivers, reenactment)},
-        "encoder": encoder,
-        "seconds": round(time.monotonic() - begin),
-    }
-    result = _plain(result)
+    measures = measure(animator, stills[: size.portraits], videos[: size.clips], size.moments, progress)
+    header = {"weights": Path(weights).name, "preset": animator.model.config.preset}
+    result = _plain(header | measures | {"seconds": round(time.monotonic() - begin)})
     if output is not None:
         try:
             write_json(Path(output), result)
@@ -164,15 +126,53 @@ def evaluate(
     return result
 
 
+def measure(
+    animator: Animator, stills: list[Path], videos: list[Path], moments: int, progress: Callable[[str], None]
+) -> dict:
+    """The measures of a model on portraits and clips. Leaves out files without a face; NoFaceError if none is left."""
+    compared, without_face = {"model": MotionComparison(), "mesh": MotionComparison()}, []
+    embedder = FaceEmbedder.load()
+
+    def each(kind: str, paths: list[Path], measure_one: Callable) -> list:
+        results = []
+        for path in paths:
+            progress(f"{kind} {path.name}")
+            try:
+                results.append(measure_one(path))
+            except NoFaceError:
+                without_face.append(path.name)
+        if not results:
+            raise NoFaceError(f"no face in any {kind} of the set; the people in it must face the camera")
+        return results
+
+    with make_tracker() as tracker, Matte() as matte:
+        clips = each("clip", videos, lambda path: read_clip(path, animator, tracker, moments))
+        reenacted = {clip.name: reenact(clip, animator, matte) for clip in clips}
+        portraits = each("portrait", stills, lambda path: cross(path, clips, animator, tracker, embedder, compared))
+        encoder = compare([read_by_encoder(clip, animator, matte) for clip in clips])
+    return {
+        "portraits": len(portraits),
+        "clips": [clip.name for clip in clips],
+        "frames": sum(len(clip.motions) for clip in clips),
+        "without_face": without_face,
+        "cross": {kind: comparison.summary() for kind, comparison in compared.items()},
+        "self": {kind: np.mean([row[kind] for row in reenacted.values()], 0) for kind in ("model", "still", "mesh")},
+        "self_per_clip": reenacted,
+        "encoder": encoder,
+    }
+
+
 def cross(
     path: Path,
     clips: list[Clip],
     animator: Animator,
     tracker: Tracker,
     embedder: FaceEmbedder | None,
-    measured: dict[str, MotionComparison],
+    compared: dict[str, MotionComparison],
 ) -> None:
-    """Animates one portrait by every clip, with the model and with the mesh. Raises NoFaceError."""
+    """Animates one portrait by every clip, with the model and with the mesh, and adds the faces to `compared`.
+
+    Raises NoFaceError."""
     image = read_image(path)
     portrait = animator.portrait(image, size=SIZE)
     picture = cut(image, portrait.crop, SIZE)
@@ -181,32 +181,33 @@ def cross(
     own_face = central_face(tracker, picture)
     own = embedder(picture, own_face) if embedder and own_face else None
     transfer = Transfer(portrait.motion, "absolute")
-    of_mesh = Transfer(FrameMotion.of(face, portrait.crop), "absolute")
+    mesh_transfer = Transfer(FrameMotion.of(face, portrait.crop), "absolute")
     for clip in clips:
-        outputs = {kind: [] for kind in measured}
-        transfer.reference = of_mesh.reference = clip.reference
+        outputs = {kind: [] for kind in compared}
+        transfer.reference = mesh_transfer.reference = clip.reference
         for index, (driver, shape) in enumerate(zip(clip.motions, clip.shapes)):
             frames = {
                 "model": animator.frame(portrait, transfer(driver)),
-                "mesh": warp(shape - clip.reference_shape, of_mesh(driver).pose),
+                "mesh": warp(shape - clip.reference_shape, mesh_transfer(driver).pose),
             }
             for kind, frame in frames.items():
-                seen = central_face(tracker, frame)
-                outputs[kind].append(seen)
-                if seen and own is not None and index % 3 == 1:  # the middle of a moment: its neighbours look the same
-                    measured[kind].identity.append(metrics.distance_and_cosine(own, embedder(frame, seen)))
+                found = central_face(tracker, frame)
+                outputs[kind].append(found)
+                # only the middle frame of a moment: the other two are nearly the same picture
+                if found and own is not None and index % MOMENT_FRAMES == 1:
+                    compared[kind].identity.append(metrics.distance_and_cosine(own, embedder(frame, found)))
         for kind, faces in outputs.items():
-            measured[kind].add(clip.faces, faces)
+            compared[kind].add(clip.faces, faces)
 
 
 def reenact(clip: Clip, animator: Animator, matte: Matte) -> dict[str, list[float]]:
-    """Mean PSNR and SSIM of the clip's moments from its own first face, for each kind of output."""
+    """Mean PSNR and SSIM of a clip's moments, animated from its first frame with a face, for each kind of output."""
     still = cut(clip.still.image, clip.still.crop, SIZE)
     warp = MeshWarp(still, clip.still_face, clip.still.crop)
     portrait = dataclasses.replace(clip.still, correction=NO_CORRECTION)
     rows = {"model": [], "still": [], "mesh": []}
-    for motion, shape, truth in list(zip(clip.motions, clip.shapes, clip.pictures))[1::3]:
-        weight = matte(truth) * clip.inside
+    for motion, shape, truth in list(zip(clip.motions, clip.shapes, clip.pictures))[1::MOMENT_FRAMES]:
+        weight = matte(truth) * clip.in_frame
         outputs = {
             "model": animator.frame(portrait, motion),
             "still": still,
@@ -217,17 +218,13 @@ def reenact(clip: Clip, animator: Animator, matte: Matte) -> dict[str, list[floa
     return {kind: np.mean(values, 0).tolist() for kind, values in rows.items()}
 
 
-@torch.inference_mode()
 def read_by_encoder(clip: Clip, animator: Animator, matte: Matte) -> list[np.ndarray]:
-    """The tracker's signals of a clip's frames and those that E_mtn reads, both (N, 8)."""
-    model, size = animator.model, animator.model.config.image_size
+    """The signals of a clip's frames that the tracker reads, and those that E_mtn reads, (N, 8) each."""
     rows = []
     for picture in clip.pictures:
-        foreground = torch.from_numpy(picture * matte(picture)[..., None]).movedim(-1, 0)[None].float() / 255
-        small = F.interpolate(foreground.to(animator.device), size=(size, size), mode="area")
-        motion = model.motion(small)
-        numbers = model.read_actions(motion.expression)[0].cpu().numpy()
-        rows.append(metrics.signals_of(motion.pose.rotation.cpu(), numbers[: len(ACTIONS)], numbers[len(ACTIONS) :]))
+        motion = animator.read_crop(picture, matte(picture))
+        actions, gaze = np.split(motion.numbers[0].numpy(), [len(ACTIONS)])
+        rows.append(metrics.signals_of(motion.pose.rotation, actions, gaze))
     return [np.stack([metrics.signals(face) for face in clip.faces]), np.stack(rows)]
 
 
@@ -248,7 +245,7 @@ def format_table(result: dict) -> str:
             f"{_text(b['pooled']):>12}{_text(b['per_pair']):>10}{_text(b['error']):>8}   "
             f"{_text(c['pooled']):>13}{_text(c['error']):>8}"
         )
-    lines += ["", f"{'cross':<34}{'model':>9}{'mesh':>9}"]
+    lines += ["", f"{'cross-reenactment':<34}{'model':>9}{'mesh':>9}"]
     for key, label in (
         ("faces", "share of frames with a face"),
         ("identity_distance", "identity: distance to the source"),
@@ -271,7 +268,7 @@ def _text(value: float | None, digits: int = 2) -> str:
 
 
 def _plain(value):
-    """Numbers rounded, and numpy and NaN gone, so that it is plain JSON."""
+    """A nested value as plain JSON: numbers rounded, no arrays, None for NaN."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):

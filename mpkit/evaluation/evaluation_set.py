@@ -1,4 +1,4 @@
-"""What a model is evaluated on: the portraits and clips of a set, and the frames of a clip that count."""
+"""What a model is evaluated on: the portraits and clips of a set, and the chosen frames of each clip."""
 
 import csv
 from dataclasses import dataclass
@@ -20,39 +20,51 @@ from mpkit.media.images import is_still
 from mpkit.media.video_reader import VideoReader
 
 SIZE = 256  # pixels of every crop that is measured
-CLIP_FRAMES = 240  # so much of a clip is looked at
-# Clips with the widest and most different motions, those first that show most; others follow in the manifest's order.
-PREFERRED_CLIPS = (
-    "metrical_input__wojtek__video.mp4",  # turns by 45 degrees, looks aside
-    "eamm_test__video__happy.mp4",  # blinks, smiles, looks down
-    "metrical_input__justin__video.mp4",  # nods, leans and smiles
-    "spectre_samples__LRS3__0Fi83BHQsMA_00002.mp4",  # turns from one side to the other
-    "dreamtalk_mead_data__style_clip__video__W011_front_surprised_level3_001.mp4",  # opens the mouth wide
-    "spectre_samples__LRS3__PbgB2TaYhio_00007.mp4",  # nods and talks
-    "dreamtalk_mead_data__style_clip__video__M030_front_happy_level3_001.mp4",
-    "metrical_input__duda__video.mp4",
-)
-SPREAD = np.array([15.0] * ANGLES + [0.3] * (len(SIGNALS) - ANGLES))  # how far apart two moments are, in each signal
+MAX_CLIP_FRAMES = 240  # moments are chosen among the first so many frames of a clip
+MOMENT_FRAMES = 3  # of a moment: one frame, between the one before and the one after
+# Two moments that differ by this much in one signal are one unit apart.
+SIGNAL_UNITS = np.array([15.0] * ANGLES + [0.3] * (len(SIGNALS) - ANGLES))
+
+
+@dataclass(frozen=True)
+class EvaluationSize:
+    """How much of a set is measured, at most. Raises MediaError for less than one of each."""
+
+    portraits: int = 12
+    clips: int = 6
+    frames: int = 24  # of each clip, rounded down to whole moments
+
+    def __post_init__(self):
+        if min(self.portraits, self.clips, self.moments) < 1:
+            raise MediaError(f"evaluate needs at least 1 portrait, 1 clip and {MOMENT_FRAMES} frames a clip")
+
+    @property
+    def moments(self) -> int:
+        """Moments of each clip."""
+        return self.frames // MOMENT_FRAMES
+
+
+QUICK = EvaluationSize(portraits=3, clips=2, frames=12)
 
 
 @dataclass
 class Clip:
-    """The chosen frames of one driver: `moments` of three consecutive ones, one after the other."""
+    """The chosen frames of one driver: moments of three consecutive frames, one moment after the other."""
 
     name: str
-    still: Portrait  # its first frame with a face, ready to be animated; its crop is the crop of all frames
+    still: Portrait  # its first frame with a face; all frames have its crop
     still_face: Face  # in that frame
-    inside: np.ndarray  # (SIZE, SIZE) bool, what of the crop lies in the clip's frames and is not their border repeated
+    in_frame: np.ndarray  # (SIZE, SIZE) bool: pixels of the crop that lie inside the clip's frames
     reference: FrameMotion
-    reference_shape: np.ndarray  # (468, 3) landmarks of the reference without their pose
+    reference_shape: np.ndarray  # (468, 3) landmarks of the reference frame, its pose taken out
     motions: list[FrameMotion]
-    shapes: list[np.ndarray]  # (468, 3), as above
-    pictures: list[np.ndarray]  # (SIZE, SIZE, 3) the crop of the frame
-    faces: list[Face | None]  # what the tracker finds in it
+    shapes: list[np.ndarray]  # (468, 3) each, as above
+    pictures: list[np.ndarray]  # (SIZE, SIZE, 3) uint8 each: the crop of the frame
+    faces: list[Face | None]  # what the tracker finds in `pictures`
 
 
-def read_set(folder: str | Path) -> tuple[list[Path], list[Path]]:
-    """The portraits and the clips of a set that are marked `evaluate` and exist. Raises MediaError."""
+def read_set(folder: str | Path, use: str = "evaluate") -> tuple[list[Path], list[Path]]:
+    """The portraits and the clips of a set that have the use and exist, in the manifest's order. Raises MediaError."""
     folder = Path(folder)
     manifest = folder / "manifest.tsv"
     try:
@@ -61,27 +73,26 @@ def read_set(folder: str | Path) -> tuple[list[Path], list[Path]]:
             rows = list(table)
             columns = table.fieldnames or []
     except OSError as error:
-        raise MediaError(f"cannot read {manifest} ({error.strerror}): it takes a folder with that table") from None
+        raise MediaError(f"cannot read {manifest} ({error.strerror}); give a folder with such a table") from None
     except (UnicodeDecodeError, csv.Error):
         raise MediaError(f"{manifest} is not a table of UTF-8 text separated by tabs") from None
     if not {"path", "use"} <= set(columns):
         raise MediaError(f"{manifest} needs the columns path and use in its first line")
-    listed = [folder / row["path"] for row in rows if row["use"] == "evaluate" and row["path"]]
+    listed = [folder / row["path"] for row in rows if row["use"] == use and row["path"]]
     present = [path for path in listed if path.resolve().is_relative_to(folder.resolve()) and path.is_file()]
     stills = [path for path in present if is_still(path)]
     videos = [path for path in present if path not in stills]
     if not stills or not videos:
         missing = "portrait (a still)" if not stills else "clip"
-        raise MediaError(f"{manifest} lists no {missing} with the use evaluate that exists in {folder}")
-    first = {name: rank for rank, name in enumerate(PREFERRED_CLIPS)}
-    return stills, sorted(videos, key=lambda path: first.get(path.name, len(first)))
+        raise MediaError(f"{manifest} lists no {missing} with the use {use} that exists in {folder}")
+    return stills, videos
 
 
 def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) -> Clip:
     """Tracks a clip and chooses its frames. Raises NoFaceError when no three frames in a row have a face."""
     still = still_face = None
     pictures, faces, motions = [], [], []
-    with make_tracker(video=True) as follower, VideoReader(path, max_frames=CLIP_FRAMES) as reader:
+    with make_tracker(video=True) as follower, VideoReader(path, max_frames=MAX_CLIP_FRAMES) as reader:
         window = max(1, round(float(reader.rate) * REFERENCE_SECONDS))
         for _, frame, face in follow(reader, follower):
             if still is None and face is not None:
@@ -96,7 +107,7 @@ def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) ->
     if still is None:
         raise NoFaceError(f"no face in {path}")
     with_face = [i for i in range(min(window, len(faces))) if faces[i]]
-    reference = min(with_face, key=lambda i: motions[i].activity)
+    reference = min(with_face, key=lambda i: motions[i].deviation_from_neutral)
     centres = choose_moments(np.stack([metrics.signals(face) for face in faces]), moments)
     if not centres:
         raise NoFaceError(f"no three frames in a row with a face in {path}")
@@ -105,7 +116,7 @@ def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) ->
         name=path.name,
         still=still,
         still_face=still_face,
-        inside=inside_picture(still.crop, reader.width, reader.height),
+        in_frame=pixels_in_frame(still.crop, reader.width, reader.height),
         reference=motions[reference],
         reference_shape=canonical_landmarks(faces[reference]),
         motions=[motions[i] for i in chosen],
@@ -115,25 +126,26 @@ def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) ->
     )
 
 
-def inside_picture(crop: Crop, width: int, height: int) -> np.ndarray:
-    """Which pixels of a crop at SIZE lie inside a picture of that size, (SIZE, SIZE) bool."""
+def pixels_in_frame(crop: Crop, width: int, height: int) -> np.ndarray:
+    """Which pixels of a crop, SIZE x SIZE, lie inside a frame of that width and height, (SIZE, SIZE) bool. The others
+    repeat its border."""
     centres = (np.arange(SIZE) * 2 + 1) / SIZE - 1
     x, y = crop.to_picture(np.stack([centres, centres], -1)).T
     return ((y > 0) & (y < height))[:, None] & ((x > 0) & (x < width))
 
 
 def choose_moments(series: np.ndarray, count: int) -> list[int]:
-    """Up to `count` frames of a series (T, 8) that differ most, in order; each has two neighbours with a face, and none
-    shares a neighbour with another or with the first frame."""
+    """Up to `count` frames of a series of signals (T, 8) that differ most, by farthest point sampling from the first
+    frame; in order. The frame before and the one after each have a face (no NaN) and belong to no other moment."""
     known = np.isfinite(series).all(1)
     free = known & np.roll(known, 1) & np.roll(known, -1)
     free[:2] = free[-1:] = False
-    scaled = series / SPREAD
-    nearest = np.linalg.norm(scaled - scaled[0], axis=1)
+    scaled = series / SIGNAL_UNITS
+    distance = np.linalg.norm(scaled - scaled[0], axis=1)  # to the nearest chosen frame
     chosen = []
     while free.any() and len(chosen) < count:
-        best = int(np.where(free, nearest, -1).argmax())
+        best = int(np.where(free, distance, -1).argmax())
         chosen.append(best)
         free[max(best - 2, 0) : best + 3] = False
-        nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[best], axis=1))
+        distance = np.minimum(distance, np.linalg.norm(scaled - scaled[best], axis=1))
     return sorted(chosen)

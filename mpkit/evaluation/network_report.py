@@ -1,5 +1,5 @@
-"""What each network is and costs: `mpkit info`. Everything runs on torch's meta device, so nothing is allocated or
-computed and the paper's largest preset takes seconds."""
+"""Shapes, parameters and GFLOP of each network: `mpkit info`. All runs on torch's meta device, which allocates and
+computes nothing, so the report on the paper's largest preset takes seconds."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class Row(NamedTuple):
     symbol: str  # the paper's name
     output: str  # shape of its output
     parameters: float  # millions
-    gflop: float  # 1e9 additions and multiplications, counted apart; sampling and norms are not counted
+    gflop: float  # 1e9 additions and multiplications, one each; without sampling and normalisation
     when: str  # when it runs
 
 
@@ -69,7 +69,7 @@ def network_report(name: str) -> list[Row]:
         rows.append(Row(label, "", shape, sum(r.parameters for r in members), sum(r.gflop for r in members), "total"))
 
     per_frame = [row for row in base if row.when == FRAME]
-    # a source also needs its own motion once
+    # the motion of the source is read once too
     total("one source", config.image_size, [row for row in base if row.when == ONCE or row.symbol == "E_mtn"])
     total("one driven frame", config.image_size, per_frame)
     total("one enhanced frame", 2 * config.image_size, per_frame + [row for row in rows if row.symbol == "G_enh"])

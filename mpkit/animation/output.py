@@ -1,0 +1,97 @@
+"""The output of an animation: each animated crop is pasted into the still picture and encoded as it comes."""
+
+import contextlib
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from mpkit.animation.options import Options
+from mpkit.animation.prefetch import prefetch
+from mpkit.animation.still import Still
+from mpkit.errors import NoFaceError
+from mpkit.faces.crop import cut, paste
+from mpkit.media.video_writer import VideoWriter
+
+COMMENT = "Made with mpkit: an animated still, not a real recording"  # metadata of every video
+
+# driver's picture, animated crop, whether the driver shows a face
+Rendered = Iterator[tuple[np.ndarray | None, np.ndarray, bool]]
+
+
+class Clip(Protocol):
+    """What the output takes over from its driver."""
+
+    rate: Fraction  # frames a second
+    frame_count: int | None  # about how many frames there are; None if unknown
+    has_audio: bool
+
+
+@dataclass
+class Result:
+    """What was written, and how much of the driver showed a face."""
+
+    output: Path
+    frames: int = 0
+    without_face: int = 0  # driver frames that held the motion before them
+    rate: Fraction = Fraction(25)  # frames a second
+
+
+def write_animation(
+    still: Still,
+    rendered: Rendered,
+    driver: tuple[Path, Clip],
+    output: Path,
+    options: Options,
+    progress: Callable[[int, int | None], None],
+) -> Result:
+    """Writes a video file, a GIF or a folder of PNGs, with the driver's sound.
+
+    driver: its file, and what was opened of it. Raises NoFaceError if no frame shows a face, and then, as after every
+    error, leaves no output behind."""
+    path, clip = driver
+    result = Result(output, rate=clip.rate)
+    sound = path if options.audio and clip.has_audio else None
+    with contextlib.closing(_pictures(still, rendered, options, result)) as frames:
+        first = next(frames)
+        size = first.shape[1], first.shape[0]
+        with VideoWriter(output, clip.rate, size, sound, options.start, {"comment": COMMENT}) as writer:
+            for picture in itertools.chain([first], frames):
+                writer.write(picture)
+                result.frames += 1
+                progress(result.frames, clip.frame_count)
+            if result.without_face == result.frames:
+                raise NoFaceError(f"no face in any frame of {path}; use a clip where a face looks at the camera")
+    return result
+
+
+def _pictures(still: Still, rendered: Rendered, options: Options, result: Result) -> Iterator[np.ndarray]:
+    """The pictures of the result. `rendered` runs in a thread of its own."""
+    unchanged = still.image if options.paste_back else cut(still.image, still.crop, still.size)
+    last = picture = None
+    with contextlib.closing(prefetch(rendered)) as stream:
+        for driver_picture, animated, found in stream:
+            result.without_face += not found
+            if not found and result.without_face == 1:
+                warnings.warn("some driver frames show no face: they hold the last motion", stacklevel=2)
+            if animated is not last:  # the picture of a held motion is not pasted again
+                last = animated
+                picture = paste(still.image, animated, still.crop) if options.paste_back else animated
+            yield side_by_side(unchanged, driver_picture, picture) if options.side_by_side else picture
+
+
+def side_by_side(still: np.ndarray, driver: np.ndarray | None, picture: np.ndarray) -> np.ndarray:
+    """Source, driver (if it has a picture) and result in a row, as high as the result, (H, W, 3) uint8."""
+    height = picture.shape[0]
+    panels = [panel for panel in (still, driver, picture) if panel is not None]
+    widths = [round(panel.shape[1] * height / panel.shape[0]) for panel in panels]
+    return np.concatenate(
+        [cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA) for panel, width in zip(panels, widths)],
+        axis=1,
+    )

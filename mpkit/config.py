@@ -1,7 +1,7 @@
-"""Configurations: what a model is made of. Frozen dataclasses, JSON in, JSON out.
+"""Configurations of the networks: frozen dataclasses that convert to and from JSON.
 
-The presets share one code. `base256` and `base512` are the paper's base model (Fig. 9-11); `tiny` is the bundled one,
-small enough for two CPU cores, with the detail path; `nano` is for tests and notebook cells.
+All presets use the same code. `base256` and `base512` are the paper's sizes (Fig. 9-11); `tiny` is the bundled model,
+small enough for two CPU cores, with the detail path; `nano` is for tests and lessons.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from mpkit.errors import MpkitError, WeightsError
 
 
 class _JsonConfig:
-    """What every config can do: to JSON and back."""
+    """Conversion to JSON and back, for every config."""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -42,7 +42,7 @@ class ModelConfig(_JsonConfig):
     vector_widths: tuple[int, ...] = (48, 64, 96, 128)  # E_app's global branch, one per stage
     vector_blocks: tuple[int, ...] = (1, 1, 1, 1)  # residual blocks per stage of it
     vector_bottleneck: bool = False  # True: bottleneck blocks, so (3, 4, 6, 3) is ResNet-50
-    vector_downscale: int = 4  # pixel-unshuffle before it
+    vector_downscale: int = 4  # pixel-unshuffle before the global branch
     latent_size: int = 64  # length of e and of z
     motion_size: int = 128  # side of the face crop E_mtn sees
     motion_widths: tuple[int, ...] = (32, 48, 64, 96)  # the two ResNets of E_mtn
@@ -53,20 +53,20 @@ class ModelConfig(_JsonConfig):
     warp_width: int = 128  # channels of the first cells of W
     warp_widths: tuple[int, ...] = (96, 64, 32)  # residual blocks of W
     warp_scales: tuple[tuple[int, int, int], ...] = ((2, 2, 2), (2, 2, 2), (1, 2, 2))  # upsampling after each
-    pose_conditioning: bool = True  # ours: W also sees R, t, s, so that shoulders can stay while the head turns
-    warp_basis: bool = True  # ours: W adds a linear mix of learned offset fields, see networks/warp.py
-    face_size: int = 80  # ours: side of the fine offset fields over the face, for the detail path; 0 = none
+    pose_conditioning: bool = True  # ours: W also takes R, t, s, so that shoulders can stay while the head turns
+    warp_basis: bool = True  # ours: W adds a linear mix of learned offset fields (networks/warp.py)
+    face_size: int = 80  # ours: side of the fine offset fields over the face (networks/face_field.py); 0 = none
     face_window: tuple[float, float, float] = (0.0, 0.1, 0.7)  # where they lie in the canonical frame: x, y, half side
-    face_extra: int = 32  # of them beyond latent_size, mixed by a small network instead of linearly
-    mouth_widths: tuple[int, ...] = (32, 24, 16)  # ours: residual blocks that draw the inside of the mouth
-    mouth_start: int = 12  # side of their first cells, doubled between them
-    mouth_window: tuple[float, float, float] = (0.0, 0.255, 0.22)  # where they draw, in the canonical frame
+    face_extra: int = 32  # fields beyond latent_size, whose weights come from a small network
+    mouth_widths: tuple[int, ...] = (32, 24, 16)  # ours: residual blocks of the mouth field (networks/mouth.py)
+    mouth_start: int = 12  # side of its first cells; doubled between blocks
+    mouth_window: tuple[float, float, float] = (0.0, 0.255, 0.22)  # where in the canonical frame: x, y, half side
     volume_widths: tuple[int, ...] = (16, 32, 48)  # G_3D, from fine to coarse
     volume_scales: tuple[tuple[int, int, int], ...] = ((1, 2, 2), (2, 2, 2))  # its downsampling, mirrored upwards
     render_width: int = 96  # channels of G_2D at the volume's resolution
     render_blocks: int = 2  # residual blocks there
     render_widths: tuple[int, ...] = (48, 24)  # one residual block per doubling of the resolution
-    detail: bool = True  # ours: the detail path, see networks/render.py
+    detail: bool = True  # ours: the detail path (networks/detail.py)
     normalization_groups: int = 8  # of GroupNorm
     weight_standardization: bool = False
 
@@ -96,6 +96,7 @@ class EnhancerConfig(_JsonConfig):
     decoder_blocks: int = 8  # residual blocks there
     decoder_widths: tuple[int, ...] = (256, 128, 128)  # residual blocks, an upsampling before each
     final_widths: tuple[int, ...] = (128, 64, 32)  # residual blocks at the full resolution
+    residual: bool = False  # ours: its input is enlarged and corrected, see networks/enhancer.py
     normalization_groups: int = 32
     weight_standardization: bool = True
 
@@ -109,20 +110,22 @@ class EnhancerConfig(_JsonConfig):
 
 @dataclass(frozen=True)
 class StudentConfig(_JsonConfig):
-    """The student G_DT: knows `avatars` identities by heart. Defaults: the paper's."""
+    """The student G_DT of a fixed set of `avatars`. Defaults: the paper's."""
 
     preset: str = "base512"
     image_size: int = 512  # side of the driver's crop and of the output
     avatars: int = 100
+    stem_downscale: int = 1  # pixel-unshuffle before the first convolution (undone by the last); 1 = the paper's
     encoder_widths: tuple[int, ...] = (64, 128, 256, 512)  # the driver's encoder, one per stage
     encoder_blocks: tuple[int, ...] = (2, 2, 2, 2)  # (2, 2, 2, 2) is ResNet-18
     widths: tuple[int, ...] = (192, 192, 192, 192, 192, 96, 48, 24)  # its SPADE blocks; the last ones upsample
     identity_size: int = 64  # largest side of a learned identity tensor; enlarged bilinearly above
+    alpha: bool = False  # ours: a fourth channel, so that no matting network runs per frame
     normalization_groups: int = 32
     weight_standardization: bool = True
 
     def __post_init__(self):
-        step = 2 ** (1 + len(self.encoder_widths))
+        step = self.stem_downscale * 2 ** (1 + len(self.encoder_widths))
         if self.image_size % step:
             raise ValueError(f"image_size must divide by {step}, got {self.image_size}")
         if len(self.widths) < 1 + len(self.encoder_widths):
@@ -135,14 +138,14 @@ class DiscriminatorConfig(_JsonConfig):
 
     preset: str = "base512"
     scales: int = 4  # patch discriminators, each sees half the resolution of the one before
-    widths: tuple[int, ...] = (64, 128, 256, 512)  # of one of them; all but the last convolution halve the picture
+    widths: tuple[int, ...] = (64, 128, 256, 512)  # of each; all but the last convolution halve the picture
     normalization_groups: int = 32
     spectral_normalization: bool = True
 
 
 @dataclass(frozen=True)
 class GazeConfig(_JsonConfig):
-    """The gaze network whose features are a loss."""
+    """The gaze network, whose features are a loss."""
 
     preset: str = "tiny"
     eye_size: int = 48  # side of an eye crop in pixels
@@ -154,7 +157,7 @@ class GazeConfig(_JsonConfig):
 
 @dataclass(frozen=True)
 class IdentityConfig(_JsonConfig):
-    """The identity network, which stands in for VGGFace where that cannot be had."""
+    """The identity network (ours), which takes VGGFace's place."""
 
     preset: str = "tiny"
     face_size: int = 96  # side of the face window in pixels
@@ -220,12 +223,12 @@ ENHANCERS = {
     "nano": EnhancerConfig(
         preset="nano", image_size=64, stem_downscale=2, stem_width=16, encoder_widths=(16, 24), volume_channels=8,
         volume_depth=4, blocks_3d=1, decoder_width=24, decoder_blocks=1, decoder_widths=(24, 16), final_widths=(16,),
-        normalization_groups=8, weight_standardization=False,
+        residual=True, normalization_groups=8, weight_standardization=False,
     ),
     "tiny": EnhancerConfig(
         preset="tiny", image_size=256, stem_downscale=4, stem_width=32, encoder_widths=(48, 96), volume_channels=16,
         volume_depth=8, blocks_3d=1, decoder_width=96, decoder_blocks=2, decoder_widths=(64, 48), final_widths=(32,),
-        normalization_groups=8, weight_standardization=False,
+        residual=True, normalization_groups=8, weight_standardization=False,
     ),
     "base256": EnhancerConfig(preset="base256", image_size=256),
     "base512": EnhancerConfig(),
@@ -234,11 +237,13 @@ ENHANCERS = {
 STUDENTS = {
     "nano": StudentConfig(
         preset="nano", image_size=64, avatars=3, encoder_widths=(16, 24), encoder_blocks=(1, 1),
-        widths=(24, 24, 16, 16), identity_size=16, normalization_groups=8, weight_standardization=False,
+        widths=(24, 24, 16, 16), identity_size=16, alpha=True, normalization_groups=8,
+        weight_standardization=False,
     ),
     "tiny": StudentConfig(
-        preset="tiny", image_size=256, avatars=8, encoder_widths=(32, 48, 64, 96), encoder_blocks=(1, 1, 1, 1),
-        widths=(64, 64, 48, 32, 16, 8), identity_size=32, normalization_groups=8, weight_standardization=False,
+        preset="tiny", image_size=256, avatars=8, stem_downscale=2, encoder_widths=(48, 64, 96),
+        encoder_blocks=(1, 1, 1), widths=(64, 64, 48, 32, 16), alpha=True, normalization_groups=8,
+        weight_standardization=False,
     ),
     "base256": StudentConfig(preset="base256", image_size=256),
     "base512": StudentConfig(),
@@ -263,7 +268,7 @@ IDENTITY = {name: IdentityConfig(preset=name) for name in PRESETS} | {
 def preset(name: str, table: dict = PRESETS):
     """The config called `name` in PRESETS (the base model), ENHANCERS, STUDENTS or DISCRIMINATORS.
 
-    Raises ValueError for an unknown name."""
+    Raises MpkitError for an unknown name."""
     if name not in table:
         raise MpkitError(f"unknown preset {name!r}: choose one of {', '.join(table)}")
     return table[name]

@@ -13,8 +13,8 @@ FLOORS = (
     {"errors", "files", "config", "device", "weights", "geometry", "actions", "batch", "assets"},
     {"media"}, {"faces"}, {"networks"}, {"animation"}, {"viz"}, {"synthetic"}, {"data"}, {"losses"}, {"training"},
     {"evaluation"}, {"cli"}, {"__main__", "__init__"},
-)  # fmt: skip
-
+  )  # fmt: skip
+MAX_LINES, MAX_ARGUMENTS = 300, 7
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -70,3 +70,18 @@ def test_imports_make_no_circle():
 def test_networks_need_neither_pictures_nor_model_files():
     code = "import sys, mpkit.networks; print(sorted(set(sys.modules) & {'cv2', 'numba', 'mediapipe', 'mpkit.faces'}))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_files_and_signatures_are_short():
+    faults = []
+    for file in FILES:
+        text = file.read_text()
+        if len(text.splitlines()) > MAX_LINES:
+            faults.append(f"{module_of(file)} has {len(text.splitlines())} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                count = len([name for name in names if name not in ("self", "cls")])
+                if count > MAX_ARGUMENTS:
+                    faults.append(f"{module_of(file)}.{node.name} takes {count} arguments")
+    assert not faults, faults

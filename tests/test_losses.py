@@ -29,9 +29,10 @@ from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import BaseModel
 from mpkit.networks.discriminator import Judgement
 from mpkit.networks.face_field import AVERAGE_ANCHORS
-from mpkit.training.stages.base import BaseObjective
+from mpkit.training.config import TrainConfig
+from mpkit.training.stages.base import BaseObjective, BaseWeights
 from mpkit.training.stages.mouth import MouthObjective
-from mpkit.training.stages.objective import BaseWeights, neighbours
+from mpkit.training.stages.objective import other_person
 
 
 def labels_at(points: torch.Tensor) -> Labels:
@@ -46,9 +47,9 @@ def some_pairs(count: int = 2, drivers: int = 2, size: int = 64) -> Pairs:
         flat = identity_flow(size // 2, size // 2).movedim(1, -1).expand(n, -1, -1, -1)
         points = torch.cat([flat, torch.zeros_like(flat[..., :1])], dim=-1)
         rgba = torch.nn.functional.interpolate(torch.rand(n, 4, 4, 4), size=(size, size), mode="bilinear")
-        believed = torch.ones(n, 1, *rgba.shape[2:], dtype=torch.bool)
+        reliable = torch.ones(n, 1, *rgba.shape[2:], dtype=torch.bool)
         anchors = torch.tensor([[*place, -0.4] for place in AVERAGE_ANCHORS]).expand(n, -1, -1)
-        return Frames(rgba, identity_pose(n), torch.rand(n, 54), labels_at(points), believed, anchors), flat
+        return Frames(rgba, identity_pose(n), torch.rand(n, 54), labels_at(points), reliable, anchors), flat
 
     (source, _), (driver, flat) = frames(count), frames(count * drivers)
     seen = torch.cat([source.picture, driver.picture])[:, :3]
@@ -177,7 +178,7 @@ def test_what_a_mouth_uncovers_is_learned_without_rendering(monkeypatch):
             model = BaseModel(preset("nano"))
             changed = pairs._replace(driver=frames, flow_valid=shown)
             monkeypatch.setattr("mpkit.training.stages.mouth.attention_map", lambda *_, value=attention: value)
-            _, terms, _ = MouthObjective(BaseWeights())(model, changed)
+            _, terms, _ = MouthObjective(TrainConfig(preset="nano"))(model, changed)
             sum(terms[name] for name in ("teeth", "teeth_colour", "dark_colour")).backward()
             closed, opened, tooth, *colours = (model.mouth.out.weight.grad.abs().sum((1, 2, 3)) > 0).tolist()
             assert not closed and not opened and tooth == learns
@@ -189,7 +190,7 @@ def test_what_a_mouth_uncovers_is_learned_without_rendering(monkeypatch):
 def test_a_preset_without_a_mouth_field_has_no_stage_for_it():
     config = dataclasses.replace(preset("nano"), face_size=0)
     with pytest.raises(MpkitError, match="has no mouth field"):
-        MouthObjective(BaseWeights())(BaseModel(config), some_pairs())
+        MouthObjective(TrainConfig(preset="nano"))(BaseModel(config), some_pairs())
 
 
 def test_smoothness_lets_affine_fields_be():
@@ -225,7 +226,7 @@ def test_unknown_backbone_is_named():
 def test_objective_reaches_every_network():
     torch.manual_seed(0)
     model = BaseModel(preset("nano"))
-    loss, terms, driven = BaseObjective(BaseWeights())(model, some_pairs())
+    loss, terms, driven = BaseObjective(TrainConfig(preset="nano"))(model, some_pairs())
     loss.backward()
     assert torch.isfinite(loss) and driven.rendering.image.shape == (4, 3, 64, 64)
     assert {"reconstruction", "perceptual", "warp", "warped", "flow", "depth", "latent", "actions", "pose"} <= set(
@@ -238,8 +239,8 @@ def test_objective_reaches_every_network():
 def test_nothing_is_learned_where_a_picture_only_guesses():
     """Whatever a driver shows there, the losses are the same, and no gradient comes from there."""
     torch.manual_seed(0)
-    model, objective, pairs = BaseModel(preset("nano")), BaseObjective(BaseWeights()), some_pairs()
-    pairs.driver.believed[..., :40] = False
+    model, objective, pairs = BaseModel(preset("nano")), BaseObjective(TrainConfig(preset="nano")), some_pairs()
+    pairs.driver.reliable[..., :40] = False
     before = objective(model, pairs)[1]
     pairs.driver.picture[..., :40] = torch.rand(4, 4, 64, 40)
     _, after, driven = objective(model, pairs)
@@ -272,28 +273,28 @@ def test_gan_gradients_go_where_they_must():
     """The critic's into the critic alone, the generator's through it into the picture, which is not detached."""
     torch.manual_seed(0)
     model, pairs = BaseModel(preset("nano")), some_pairs()
-    objective = BaseObjective(BaseWeights(perceptual=0, adversarial=1.0, matching=1.0), "nano")
+    objective = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, adversarial=1.0, matching=1.0)))
     loss, terms, driven = objective(model, pairs)
     (reached,) = torch.autograd.grad(terms["adversarial"], driven.rendering.image, retain_graph=True)
     assert reached.abs().sum() > 0
     loss.backward()
-    assert all(p.grad is None and p.requires_grad for p in objective.critic.parameters())
+    assert all(p.grad is None and p.requires_grad for p in objective.discriminator.parameters())
     model.zero_grad()
-    objective.judge(pairs, driven).backward()
+    objective.discriminator_loss(pairs, driven).backward()
     assert all(p.grad is None for p in model.parameters())
-    assert all(p.grad.abs().sum() > 0 for p in objective.critic.parameters())
+    assert all(p.grad.abs().sum() > 0 for p in objective.discriminator.parameters())
 
 
 def test_the_critic_learns_to_tell():
     torch.manual_seed(0)
-    objective = BaseObjective(BaseWeights(perceptual=0, adversarial=1.0), "nano")
+    objective = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, adversarial=1.0)))
     model, pairs = BaseModel(preset("nano")), some_pairs()
     with torch.no_grad():
         driven = objective(model, pairs)[2]
-    optimizer = torch.optim.Adam(objective.critic.parameters(), 1e-3)
+    optimizer = torch.optim.Adam(objective.discriminator.parameters(), 1e-3)
     losses = []
     for _ in range(30):
-        losses.append(objective.judge(pairs, driven))
+        losses.append(objective.discriminator_loss(pairs, driven))
         optimizer.zero_grad(), losses[-1].backward(), optimizer.step()
     assert losses[0] > 1.5 and losses[-1] < 0.5
 
@@ -320,17 +321,17 @@ def test_cycle_drives_other_people_and_reaches_generator_and_reader():
     torch.manual_seed(0)
     model, pairs = BaseModel(preset("nano")), some_pairs(3, 2)
     torch.nn.init.normal_(model.motion.expression.head.weight)  # it starts at 0: nothing would pass
-    loss, terms, _ = BaseObjective(BaseWeights(perceptual=0, cycle=1.0), "nano")(model, pairs)
+    loss, terms, _ = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, cycle=1.0)))(model, pairs)
     terms["cycle"].backward()
     for part in (model.motion.expression, model.render, model.warp_driver, model.appearance, model.actions):
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
-    assert neighbours(4) == [1, 0, 3, 2] and neighbours(3) == [1, 0, 0]
+    assert other_person(4) == [1, 0, 3, 2] and other_person(3) == [1, 0, 0]
 
 
 def test_two_pairs_can_be_overfitted():
     torch.manual_seed(0)
     model, pairs = BaseModel(preset("nano")), some_pairs(1, 2)
-    objective = BaseObjective(BaseWeights(perceptual=0))
+    objective = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0)))
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, (0.9, 0.999))
     losses = []
     for _ in range(40):

@@ -7,9 +7,10 @@ from mpkit.cli.main import main
 from mpkit.config import preset
 from mpkit.networks import BaseModel
 from mpkit.training import loop
-from mpkit.training.recipes import PAPER_WEIGHTS, RECIPES, empty_pairs, format_cost, step_cost
-from mpkit.training.stages.base import BaseObjective
-from mpkit.training.stages.objective import BaseWeights
+from mpkit.training.config import TrainConfig
+from mpkit.training.cost import empty_pairs, format_cost, step_cost
+from mpkit.training.stages.base import BaseObjective, BaseWeights
+from mpkit.training.trainer import named_tensors
 
 
 @pytest.mark.parametrize("size, steps, batch", [("256", 200_000, 24), ("512", 300_000, 16)])
@@ -20,7 +21,9 @@ def test_base_presets_train_as_the_paper_did(size, steps, batch, monkeypatch):
     assert main(["train", "base", f"--preset=base{size}", "--steps", "7", "--data", "a", "--run", "b"]) == 0
     config, changed = seen
     assert (config.steps, config.batch_size, config.learning_rate, config.betas) == (steps, batch, 2e-4, (0.5, 0.999))
-    assert config.weights == PAPER_WEIGHTS and (config.weights.matching, config.weights.cycle) == (40, 2)
+    weights = config.weights
+    assert (weights.perceptual, weights.identity, weights.gaze) == (20, 4, 5)  # Eq. 4
+    assert (weights.adversarial, weights.matching, weights.cycle) == (1, 40, 2)  # Eq. 5-7
     assert changed.steps == 7 and changed.batch_size == batch
 
 
@@ -30,7 +33,8 @@ def test_a_stage_alone_and_tiny_have_their_own_defaults(monkeypatch):
     for stage in ("base", "warps"):
         assert main(["train", stage, "--data", "a", "--run", "b", "--device", "cpu"]) == 0
     assert [config.preset for config in seen] == ["tiny", "tiny"]
-    assert seen[0].batch_size == RECIPES["tiny"]["batch_size"] and seen[1].batch_size == 4
+    assert (seen[0].batch_size, seen[0].drivers, seen[0].weights.gaze) == (3, 3, 0.3)
+    assert (seen[1].batch_size, seen[1].learning_rate) == (4, 5e-4)
 
 
 def test_cost_is_that_of_a_real_step():
@@ -38,9 +42,9 @@ def test_cost_is_that_of_a_real_step():
     from torch.utils.flop_counter import FlopCounterMode
 
     cost = step_cost("nano")
-    model, objective = BaseModel(preset("nano")), BaseObjective(BaseWeights(), "nano")
+    model, objective = BaseModel(preset("nano")), BaseObjective(TrainConfig(preset="nano", weights=BaseWeights()))
     pairs = empty_pairs(64, 4, 2)
-    for tensor in (value for _, value in loop.named_tensors(pairs)):
+    for tensor in (value for _, value in named_tensors(pairs)):
         tensor.zero_()
     for frames in (pairs.source, pairs.driver):
         frames.pose.scale.fill_(1)  # a head of no size is nowhere

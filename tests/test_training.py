@@ -14,9 +14,11 @@ from mpkit.data.pairs import PairSet
 from mpkit.errors import MpkitError, WeightsError
 from mpkit.networks.base import BaseModel, load_model
 from mpkit.networks.gaze import GazeNetwork
-from mpkit.training.loop import TrainConfig, learning_rate, train
+from mpkit.training.config import TrainConfig
+from mpkit.training.loop import train
+from mpkit.training.optimization import learning_rate
 from mpkit.training.run_state import save_run
-from mpkit.training.stages.objective import BaseWeights
+from mpkit.training.stages.base import BaseWeights
 from mpkit.training.stages.registry import STAGES
 from mpkit.weights import load_network, load_tensors, save_weights
 
@@ -37,7 +39,7 @@ def test_resume_is_bit_equal(shards, tmp_path):
     train(config(shards, tmp_path / "whole"), progress=False)
     half = config(shards, tmp_path / "parts")
     with pytest.MonkeyPatch.context() as patch:
-        import mpkit.training.loop as loop
+        import mpkit.training.trainer as loop
 
         original = loop.save_run
 
@@ -71,13 +73,13 @@ def test_resume_is_bit_equal_with_every_loss(shards, tmp_path):
 
     train(config(shards, tmp_path / "whole", **changes), progress=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mpkit.training.loop.save_run", save_then_die)
+        patch.setattr("mpkit.training.trainer.save_run", save_then_die)
         with pytest.raises(Killed):
             train(config(shards, tmp_path / "parts", **changes), progress=False)
     train(config(shards, tmp_path / "parts", **changes), progress=False)
     whole, parts = states(tmp_path / "whole"), states(tmp_path / "parts")
-    assert any(name.startswith("critic_optimizer.") for name in parts) and any(
-        "critic.scales" in name for name in parts
+    assert any(name.startswith("discriminator_optimizer.") for name in parts) and any(
+        "discriminator.scales" in name for name in parts
     )
     assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
 
@@ -100,7 +102,7 @@ def test_two_processes_are_one_with_the_whole_batch(shards, tmp_path):
     )
     assert [line["step"] for line in two] == [1, 2, 3]
     for a, b in zip(one, two):
-        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4) and b["critic"] == pytest.approx(a["critic"], rel=1e-3)
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4) and b["discriminator"] == pytest.approx(a["discriminator"], rel=1e-3)
 
 
 def test_batches_are_divided_among_processes(shards):
@@ -124,7 +126,7 @@ def test_held_out_people_are_watched(shards, tmp_path):
 @pytest.mark.parametrize("stage", ["warps", "mouth", "motion", "identity"])
 def test_every_quick_stage_trains_what_it_is_for(shards, tmp_path, stage):
     torch.manual_seed(0)
-    start = STAGES[stage].build("nano").state_dict()
+    start = STAGES[stage](TrainConfig(preset="nano")).build().state_dict()
     network = train(config(shards, tmp_path, steps=3, ema=0.0), stage, progress=False)
     moved = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(value, start[name])}
     wanted = {
@@ -138,8 +140,8 @@ def test_every_quick_stage_trains_what_it_is_for(shards, tmp_path, stage):
 
 def test_frozen_parts_stay_as_they_are(shards, tmp_path):
     torch.manual_seed(0)
-    objective = STAGES["base"](BaseWeights(), "nano")
-    start = objective.build("nano").state_dict()
+    objective = STAGES["base"](TrainConfig(preset="nano"))
+    start = objective.build().state_dict()
     frozen = ("warp_driver", "appearance.vector")
     network = train(config(shards, tmp_path, steps=2, ema=0.0, freeze=frozen), "base", progress=False)
     for name, value in network.state_dict().items():

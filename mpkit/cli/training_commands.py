@@ -1,17 +1,20 @@
 """The commands that make data and train: what each takes, its help, and what it does. See `mpkit.commands`."""
 
+import dataclasses
 import inspect
+import math
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
 
-from mpkit.cli.commands import Device, Precision
+from mpkit.cli.commands import Device, Precision, _print_progress
 from mpkit.errors import MpkitError
 
-TRAINING_STAGES = ("warps", "mouth", "motion", "gaze", "identity", "base")
+TRAINING_STAGES = ("warps", "mouth", "motion", "gaze", "identity", "base", "enhancer")
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,110 @@ class Ablate:
         print(format_ablation(ablate(*arguments)))
 
 
+@dataclass(frozen=True)
+class Distil:
+    """Train a student: one small network that shows some portraits many times faster, without a tracker.
+
+    The base model, the teacher, drives the portraits by the faces in the clips. The student learns to make the same
+    pictures from the frames of the clips alone. It can show these portraits only: its avatars 1, 2, ... in this order.
+    An interrupted run continues. Every fifth frame is held out, and measures the student at the end.
+
+    examples
+      mpkit distil --portraits a.jpg b.jpg --clips one.mp4 two.mp4 --output student.safetensors --minutes 30
+      mpkit distil --portraits a.jpg --clips one.mp4 --output student.safetensors --preset nano --steps 500
+      mpkit animate b.jpg driver.mp4 --output out.mp4 --student student.safetensors --avatar 2
+    """
+
+    portraits: tuple[Path, ...]  # stills, each with a face
+    clips: tuple[Path, ...]  # videos or GIFs of people who face the camera; the student learns their motions
+    output: Path  # the weights to write, .safetensors
+    preset: str = "tiny"  # of the student: nano, tiny, base256 or base512
+    minutes: float | None = None  # about how long to train, 10 by default; base256 and base512 take the paper's steps
+    steps: int | None = None  # batches to train on, in place of --minutes
+    gan: bool = False  # nano and tiny: also the paper's adversarial loss; a step then takes twice as long
+    weights: Path | None = None  # of the teacher; by default those that come with mpkit
+    run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None  # folder of the run; by default OUTPUT-run
+    batch_size: int = 8  # frames
+    seed: int = 0
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
+    precision: Precision = "fp32"  # of the networks; bf16 and fp16 are for CUDA
+
+    def run(self) -> None:
+        from mpkit.device import check_precision, choose_device
+        from mpkit.training.distil import DEFAULT_MINUTES, distil, recipe
+
+        _check_at_least_one(self, "batch_size", *(["steps"] if self.steps is not None else []))
+        if self.minutes is not None and (self.steps is not None or self.minutes <= 0):
+            raise MpkitError("give --minutes, a number above 0, or --steps, not both")
+        device = choose_device(self.device)
+        check_precision(self.precision, device)
+        config = dataclasses.replace(
+            recipe(self.preset, self.gan),
+            run=str(self.run_folder or self.output.with_name(f"{self.output.stem}-run")),
+            base=str(self.weights or ""),
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
+        if self.steps is not None or self.minutes is not None:
+            config = dataclasses.replace(config, steps=self.steps or 0)
+        minutes = self.minutes or DEFAULT_MINUTES
+        error = distil(self.portraits, self.clips, self.output, config, minutes, str(device), self.precision)
+        print(
+            f"{self.output}: {len(self.portraits)} avatars; student against teacher on {error.pictures} held-out "
+            f"pictures: L1 {error.l1:.4f}, PSNR {error.psnr:.1f} dB"
+        )
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """Train the base model on one still, so that it shows this face better. The result drives it in `mpkit animate`.
+
+    Renders of the lifted still in many poses are the sources, the real picture is the target. Synthetic people are
+    trained on, too, so that nothing else is forgotten. Preparing both takes another minute on two cores, and 150
+    seconds more the first time on a machine, when the body model Anny builds its cache.
+
+    examples
+      mpkit adapt painting.jpg --output mine.safetensors
+      mpkit adapt group.jpg --output second.safetensors --face 2 --minutes 5 --run runs/second
+      mpkit animate --weights mine.safetensors painting.jpg driver.mp4 --output out.mp4
+    """
+
+    still: Annotated[Positional[Path], tyro.conf.arg(metavar="STILL")]  # the picture, a painting or a photo
+    output: Path  # the weights to write, .safetensors
+    minutes: float = 2.0  # about how long to train; preparing and measuring come on top
+    steps: int | None = None  # batches to train on, in place of --minutes
+    face: int | Literal["largest"] = "largest"  # of several in the picture: the n-th from the left, or the largest
+    weights: Path | None = None  # to start from; by default those that come with mpkit
+    run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None  # keeps the run, which can then be resumed
+    device: Device = "auto"  # auto: cuda, else mps, else cpu
+
+    def run(self) -> None:
+        if self.steps is not None:
+            _check_at_least_one(self, "steps")
+        if not 0 < self.minutes < math.inf:
+            raise MpkitError(f"--minutes must be a number above 0, got {self.minutes:g}")
+
+        from mpkit.assets import DEFAULT_WEIGHTS
+        from mpkit.device import choose_device
+        from mpkit.evaluation.adaptation import adapt, format_adaptation
+        from mpkit.training.stages.adapt import adapt_config
+
+        device = str(choose_device(self.device))
+        with tempfile.TemporaryDirectory(prefix="mpkit-adapt-") as temporary:
+            config = adapt_config(self.weights or DEFAULT_WEIGHTS, self.run_folder or Path(temporary), self.steps or 0)
+            result = adapt(self.still, self.output, config, self.face, self.minutes, device, _print_progress)
+        print(f"{self.output}, before -> after:\n{format_adaptation(result)}")
+
+
 def train(arguments: list[str]) -> None:
     """Train the base model from shards of `mpkit heads`; a killed run resumes where it was.
 
     `warps` teaches both warp generators alone, and `mouth` what lips that part show, from exact labels; `motion` E_mtn
     alone what a tracker reads; they are quick. `gaze` and `identity` train the networks whose features are losses.
-    `base` is the model itself. A run's folder holds its state, weights.safetensors, stats.jsonl and grids of pictures.
-    What --preset base256 and base512 do unless told otherwise is the paper's recipe.
+    `base` is the model itself. `enhancer` is the network that doubles the resolution of its pictures: --data are then
+    folders of plain pictures (by default the example portraits), --base is a base model's weights. A run's folder holds
+    its state, weights.safetensors, stats.jsonl and grids of pictures. What --preset base256 and base512 do unless told
+    otherwise is the paper's recipe.
 
     examples
       mpkit heads --output runs/heads --identities 200
@@ -135,6 +235,7 @@ def train(arguments: list[str]) -> None:
       mpkit train mouth --data runs/heads --run runs/mouth --init runs/warps/weights.safetensors --steps 600
       mpkit train base --data runs/heads --run runs/first --init runs/mouth/weights.safetensors --freeze mouth
       mpkit train base --data runs/heads --run runs/small --preset nano --steps 20 --batch-size 2
+      mpkit train enhancer --data my_photos --run runs/enhancer --steps 1000 --learning-rate 2e-3 --warmup 20
       accelerate launch --num_processes 4 -m mpkit train base --data runs/heads --run runs/large --preset base512
     """
     description = inspect.cleandoc(train.__doc__)
@@ -146,16 +247,19 @@ def train(arguments: list[str]) -> None:
     if stage not in TRAINING_STAGES:
         raise MpkitError(f"there is no stage '{stage}' to train; choose one of {', '.join(TRAINING_STAGES)}")
 
-    from mpkit.training.loop import TrainConfig
+    from mpkit.training.config import TrainConfig
     from mpkit.training.loop import train as train_stage
     from mpkit.training.recipes import RECIPES
+    from mpkit.training.stages.registry import STAGES
 
-    name = _preset_among(arguments)
-    recipe = RECIPES.get(name, {}) if stage == "base" else {}
-    default = TrainConfig(data=tyro.MISSING, run=tyro.MISSING, **({"preset": name} | recipe))
+    name, kind = _preset_among(arguments), STAGES[stage].Weights
+    recipe = {"preset": name} | (RECIPES.get(name, {}) if stage == "base" else {})
+    weights = recipe.pop("weights", kind() if kind else None)
+    default = TrainConfig(run=tyro.MISSING, **recipe)
 
     def run(
         config: Annotated[TrainConfig, tyro.conf.arg(name="")] = default,
+        weights: kind = weights,
         init: Annotated[Path | None, tyro.conf.arg(help="weights to start from, a safetensors file")] = None,
         device: Annotated[Device, tyro.conf.arg(help="auto is the best there is")] = "auto",
         precision: Annotated[Precision, tyro.conf.arg(help="of the networks; bf16 and fp16 are for CUDA")] = "fp32",
@@ -165,7 +269,7 @@ def train(arguments: list[str]) -> None:
 
         preset(config.preset)  # say so before the run has a folder
         check_precision(precision, choose_device(device))
-        train_stage(config, stage, init, str(choose_device(device)), precision)
+        train_stage(dataclasses.replace(config, weights=weights), stage, init, str(choose_device(device)), precision)
 
     tyro.cli(run, prog=f"mpkit train {stage}", description=description, args=arguments[1:])
 

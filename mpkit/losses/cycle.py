@@ -1,5 +1,5 @@
-"""Cycle consistency of motion, L_cos (Eq. 6-7): what E_mtn reads in a prediction is what the driver did, whoever the
-source is. It stops appearance from leaking through z."""
+"""Cycle consistency of motion, L_cos (Eq. 6-7): the z that E_mtn reads in a prediction must be the driver's, for any
+source. It stops appearance from leaking through z."""
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ def cycle_loss(own: Tensor, other: Tensor, driver: Tensor, other_driver: Tensor)
     other         z_{s*->d}  of the prediction with the other source, the same driver
     driver        z_d        of the driver
     other_driver  z_{d*}     of the other driver
-    Both predictions shall be like z_d and unlike z_{d*}.
+    The loss is small when both predictions have a z like z_d and unlike z_{d*}. Returns a scalar.
     """
     positives = [similarity(own, driver), similarity(other, driver)]
     negatives = torch.stack([similarity(own, other_driver), similarity(other, other_driver)]).logsumexp(0)

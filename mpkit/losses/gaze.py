@@ -1,5 +1,5 @@
-"""The gaze loss: L1 between what the gaze network sees in the eyes of prediction and driver (Eq. 4, App. B.5). And the
-loss that trains that network."""
+"""The gaze loss (Eq. 4): L1 between features that the gaze network has of the eyes in prediction and target. And the
+loss that trains the gaze network (App. B.5)."""
 
 import math
 
@@ -17,7 +17,8 @@ ABSOLUTE, SQUARED = 15.0, 10.0  # the paper's weights of the two errors
 
 
 class GazeLoss(nn.Module):
-    """Gradient reaches the prediction only. The eyes are where the driver's pose says, in both pictures."""
+    """prediction, target (B, 3, S, S) with the same head pose, which places the eyes -> scalar. The gradient reaches
+    the prediction only."""
 
     def __init__(self, network: GazeNetwork):
         super().__init__()
@@ -29,20 +30,20 @@ class GazeLoss(nn.Module):
         return relative_l1(self.network.features(prediction, pose), wanted)
 
 
-def gaze_terms(read: Gaze, numbers: Tensor) -> tuple[Tensor, dict[str, Tensor], None]:
-    """What trains the gaze network: its reading against the 54 numbers of each frame. `degrees` is the mean angular
-    error where eyes are open."""
+def gaze_terms(read: Gaze, numbers: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss that trains the gaze network, of its reading against the numbers (B, 54) of each frame; and two
+    measures: `degrees`, the mean angular error where eyes are open, and `blink_error`."""
     wanted = numbers[:, 52:], numbers[:, BLINKS]
-    is_open = 1 - wanted[1].mean(1, keepdim=True)  # a closed eye looks nowhere
+    is_open = 1 - wanted[1].mean(1, keepdim=True)  # a closed eye has no gaze
     errors = (read.direction - wanted[0]) * is_open, read.blink - wanted[1]
     loss = sum(ABSOLUTE * error.abs().mean() + SQUARED * error.square().mean() for error in errors)
     weight = (is_open[:, 0] > 0.5).float()
     degrees = (angle_between(read.direction.detach(), wanted[0]) * weight).sum() / weight.sum().clamp_min(1)
-    return loss, {"degrees": degrees, "blink_error": errors[1].detach().abs().mean()}, None
+    return loss, {"degrees": degrees, "blink_error": errors[1].detach().abs().mean()}
 
 
 def angle_between(a: Tensor, b: Tensor) -> Tensor:
-    """Degrees between two gazes (B, 2) of about [-1, 1]: (B,)."""
+    """Angle in degrees (B,) between two gazes (B, 2) in about [-1, 1]."""
 
     def direction(gaze: Tensor) -> Tensor:
         x, y = (gaze * (EYE_TURN * math.pi / 180)).unbind(1)

@@ -1,5 +1,5 @@
-"""The identity loss: L1 between what the identity network sees in prediction and driver, in VGGFace's place (Eq. 4).
-And the loss that trains that network."""
+"""The identity loss (Eq. 4, in VGGFace's place): L1 between features that the identity network has of prediction and
+target. And the loss that trains the identity network (ours)."""
 
 import torch
 import torch.nn.functional as F
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from mpkit.losses.perceptual import relative_l1
 from mpkit.networks.identity import IdentityNetwork
 
-TEMPERATURE = 0.1  # of the contrast between people
+TEMPERATURE = 0.1  # of the softmax over people
 
 
 class IdentityLoss(nn.Module):
-    """Gradient reaches the prediction only."""
+    """prediction, target (B, 3, S, S) -> scalar. The gradient reaches the prediction only."""
 
     def __init__(self, network: IdentityNetwork):
         super().__init__()
@@ -24,9 +24,10 @@ class IdentityLoss(nn.Module):
         return relative_l1(self.network.features(prediction), wanted)
 
 
-def contrast(known: Tensor, seen: Tensor) -> tuple[Tensor, dict[str, Tensor], None]:
-    """What trains the identity network: the vectors `seen` (P * n, features), n frames of each person in a row, must be
-    nearest to their own person's among `known` (P, features). `accuracy` is the share that is; by chance 1 / P."""
+def contrast(known: Tensor, seen: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss that trains the identity network: cross entropy over people. The vectors `seen` (P * n, features), n
+    frames of each person in a row, must be nearest to their own person's among `known` (P, features). And a measure:
+    `accuracy`, the share of frames for which they are; 1 / P by chance."""
     scores = seen @ known.T / TEMPERATURE
     own = torch.arange(len(known), device=scores.device).repeat_interleave(len(seen) // len(known))
-    return F.cross_entropy(scores, own), {"accuracy": (scores.argmax(1) == own).float().mean()}, None
+    return F.cross_entropy(scores, own), {"accuracy": (scores.argmax(1) == own).float().mean()}

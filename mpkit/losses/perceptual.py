@@ -1,7 +1,7 @@
 """Perceptual loss: weighted L1 between feature maps of a frozen network (Eq. 4).
 
-The paper uses ImageNet VGG19 and VGGFace. Offline the default is EfficientNet-Lite0, whose ImageNet weights install
-from the package index. VGG19 loads from its published URL where there is a network; nothing else needs it.
+The paper uses ImageNet VGG19 and VGGFace. Our default is EfficientNet-Lite0, whose ImageNet weights install from the
+package index, so that training works offline. VGG19 is optional: it downloads its published weights at first use.
 """
 
 import torch
@@ -43,7 +43,8 @@ class EfficientNetLiteFeatures(nn.Module):
 
 
 class VGG19Features(nn.Module):
-    """The paper's ImageNet features (relu1_2 ... relu5_1). Downloads 548 MB at first use."""
+    """The paper's ImageNet features (relu1_2 ... relu5_1): pictures (B, 3, H, W) in [0, 1] -> feature maps. Downloads
+    548 MB at first use; raises WeightsError where that fails."""
 
     def __init__(self):
         super().__init__()

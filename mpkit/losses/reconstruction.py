@@ -1,4 +1,5 @@
-"""Pixel losses between a prediction and its target, on the foreground alone: both are premultiplied by their matte."""
+"""Pixel losses between a prediction and its target (ours), on the foreground alone: both are premultiplied by a
+matte."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,8 +8,8 @@ from torch import Tensor
 def multiscale_l1(prediction: Tensor, target: Tensor, attention: Tensor | None = None, scales: int = 3) -> Tensor:
     """L1 on the values and on their horizontal and vertical differences, at `scales` resolutions. Scalar.
 
-    prediction, target (B, C, S, S). `attention` (B, 1, S, S) >= 0 weighs pixels (eyes and mouth count more than the
-    few pixels they cover); its mean is divided out, so it moves weight without adding any.
+    prediction, target (B, C, S, S). `attention` (B, 1, S, S) >= 0 weighs pixels, so that eyes and mouth count more than
+    the few pixels that they cover; it is divided by its mean, so that the total weight stays the same.
     """
     if attention is not None:
         attention = attention / attention.mean((2, 3), keepdim=True).clamp_min(1e-6)

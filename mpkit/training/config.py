@@ -2,7 +2,9 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class TrainConfig:
     workers: int = 0  # processes that load data
     freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, e.g. warp_driver appearance.vector
     base: str = ""  # weights of the frozen base model, stages enhancer and student; by default the bundled ones
-    weights: Any = None  # of the terms of the loss, the stage's `Weights`; None: its defaults
+    weights: Annotated[Any, tyro.conf.Suppress] = None  # of the loss's terms; None: the stage's defaults
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)

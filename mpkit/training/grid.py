@@ -1,4 +1,4 @@
-"""Sample grids: what a training step saw and made, one person a column."""
+"""Sample grids: rows of pictures as one PNG."""
 
 from pathlib import Path
 
@@ -8,22 +8,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from mpkit.batch import Pairs
-from mpkit.networks.base import Driven
 
-
-def save_grid(path: Path, pairs: Pairs, driven: Driven, columns: int = 8) -> None:
-    """Rows: source, driver, prediction, warped source, mask, alpha, flow (x red, y green)."""
-    count = len(pairs.driver.picture) // len(pairs.source.picture)
-    rows = [
-        pairs.source.picture.repeat_interleave(count, 0)[:, :3],
-        pairs.driver.picture[:, :3],
-        driven.rendering.image,
-    ]
-    if (detail := driven.rendering.detail) is not None:
-        flow = F.pad(detail.flow / 2 + 0.5, (0, 0, 0, 0, 0, 1), value=0.5)
-        rows += [detail.warped[:, :3], detail.mask, driven.rendering.alpha, flow]
-    Image.fromarray(tile(rows, columns)).save(path)
+def save_grid(path: Path, rows: list[Tensor], columns: int = 8) -> None:
+    """Writes rows of pictures (B, 1 or 3, S, S) in [0, 1], the first `columns` of each; nothing where there are
+    none."""
+    if rows:
+        Image.fromarray(tile(rows, columns)).save(path)
 
 
 @torch.no_grad()

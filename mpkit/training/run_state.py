@@ -9,8 +9,8 @@ from mpkit.weights import load_into, load_tensors, save_tensors
 
 
 def save_run(path: Path, networks: dict[str, nn.Module], optimizers: dict, step: int) -> None:
-    """The state of a run after `step` steps: networks, optimizer moments, random numbers. The data position is `step`
-    itself."""
+    """Writes the state of a run after `step` steps: networks, optimizer moments, random number generator. The position
+    in the data is `step` itself."""
     tensors = {"rng": torch.get_rng_state()}
     for kind, network in networks.items():
         tensors |= {f"{kind}.{name}": value for name, value in network.state_dict().items()}

@@ -1,11 +1,13 @@
 """Stage `base`: the base model with the losses of the paper (Eq. 4-8), and those that only exact labels allow (ours).
 
-z is teacher-forced: it comes from the frame's numbers by the action encoder, which say exactly what the face does, while
-W and G_2D learn to show it. E_mtn learns in the same step to read that z, and the pose, from pixels.
+z is teacher-forced: it comes from the frame's numbers by the action encoder, which say exactly what the face does,
+while W and G_2D learn to show it. E_mtn learns in the same step to read that z, and the pose, from pixels.
 """
 
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mpkit.assets import GAZE_WEIGHTS, IDENTITY_WEIGHTS
@@ -33,23 +35,50 @@ from mpkit.networks.discriminator import Discriminator
 from mpkit.networks.gaze import GazeNetwork
 from mpkit.networks.identity import IdentityNetwork
 from mpkit.networks.motion import HeadMotion
-from mpkit.training.stages.motion import motion_terms
-from mpkit.training.stages.objective import BaseWeights, Objective, frozen, neighbours, target_of
+from mpkit.training.config import TrainConfig
+from mpkit.training.stages.motion import MotionWeights, motion_terms
+from mpkit.training.stages.objective import Losses, Objective, frozen, other_person, target_of
+from mpkit.training.stages.warps import WarpWeights
 from mpkit.weights import load_network
 
 
-class BaseObjective(Objective):
-    """Everything at once. Where the GAN losses have weight, the loop trains `critic` by `judge`."""
+@dataclass(frozen=True)
+class BaseWeights(WarpWeights, MotionWeights):
+    """Weight of each term; 0 leaves the term out."""
 
-    def __init__(self, weights: BaseWeights, preset_name: str = "tiny"):
-        super().__init__(weights, preset_name)
+    reconstruction: float = 1.0  # multi-scale L1 of the result
+    warped: float = 0.5  # the same on the warped source alone, so that the flow learns before the mask
+    perceptual: float = 0.5  # Eq. 4 (paper: 20, VGG19)
+    perceptual_backbone: str = "efficientnet-lite0"
+    flow: float = 3.0  # the detail path's flow, from labels
+    depth: float = 0.3  # the depth softmax, from labels
+    mask: float = 0.1  # where to paint: what the source hides, and nothing else
+    adversarial: float = 0.0  # Eq. 5: the discriminator's score of the result (paper: 1)
+    matching: float = 0.0  # Eq. 5: its features of the result and of the driver (paper: 40)
+    cycle: float = 0.0  # L_cos, Eq. 6-7 (paper: 2)
+    gaze: float = 0.0  # Eq. 4: the gaze network's features around the eyes (paper: 5)
+    identity: float = 0.0  # Eq. 4: the identity network's features (paper: 4, VGGFace)
+
+
+class BaseObjective(Objective):
+    """All networks of the base model at once."""
+
+    Weights = BaseWeights
+    equations = {
+        "perceptual": "Eq. 4", "gaze": "Eq. 4", "identity": "Eq. 4", "adversarial": "Eq. 5", "matching": "Eq. 5",
+        "cycle": "Eq. 6-7", "loss": "Eq. 8",
+    }  # fmt: skip
+
+    def __init__(self, config: TrainConfig):
+        super().__init__(config)
+        weights = self.weights
         self.perceptual = PerceptualLoss(weights.perceptual_backbone) if weights.perceptual else None
         self.gaze = GazeLoss(load_network(GAZE_WEIGHTS, GazeNetwork)) if weights.gaze else None
         self.identity = IdentityLoss(load_network(IDENTITY_WEIGHTS, IdentityNetwork)) if weights.identity else None
         gan = weights.adversarial or weights.matching
-        self.critic = Discriminator(preset(preset_name, DISCRIMINATORS)) if gan else None
+        self.discriminator = Discriminator(preset(config.preset, DISCRIMINATORS)) if gan else None
 
-    def forward(self, model: BaseModel, pairs: Pairs) -> tuple[Tensor, dict[str, Tensor], Driven]:
+    def forward(self, model: BaseModel, pairs: Pairs) -> Losses:
         source, driver = pairs.source, pairs.driver
         count = len(driver.picture) // len(source.picture)
         z_source, z_driver = model.actions(source.numbers), model.actions(driver.numbers)
@@ -67,7 +96,8 @@ class BaseObjective(Objective):
         if self.identity:
             terms["identity"] = self.identity(image, driver.picture[:, :3])
         driver_labels, source_labels = attentive(driver), attentive(source)
-        terms["warp"] = driver_warp_loss(driven.warp.grid, driver_labels) + source_warp_loss(avatar.warp.grid, source_labels)
+        grids = driven.warp.grid, avatar.warp.grid
+        terms["warp"] = driver_warp_loss(grids[0], driver_labels) + source_warp_loss(grids[1], source_labels)
         terms["surface"] = driver_surface_loss(driven.offsets, driver.pose, driver_labels)
         terms["surface"] = terms["surface"] + source_surface_loss(avatar.offsets, source.pose, source_labels)
         if detail is not None:
@@ -76,35 +106,43 @@ class BaseObjective(Objective):
             shown = pairs.flow_valid * driver_labels.valid
             terms["flow"] = sum(flow_loss(flow, pairs.flow, shown) for flow in (detail.coarse_flow, detail.flow))
             terms["mask"] = mask_loss(detail.mask, pairs.flow_valid, mask_weight(pairs, attention))
-        terms["smoothness"] = smoothness_loss(avatar.warp.grid.movedim(-1, 1)) + smoothness_loss(driven.warp.grid.movedim(-1, 1))
+        terms["smoothness"] = sum(smoothness_loss(grid.movedim(-1, 1)) for grid in reversed(grids))
         if self.weights.pose or self.weights.latent or self.weights.actions:
             terms |= motion_terms(model, pairs, torch.cat([z_source, z_driver]))
-        if self.critic:
-            with frozen(self.critic):
-                real, fake = self.critic(driver.picture[:, :3]), self.critic(image)
+        if self.discriminator:
+            with frozen(self.discriminator):
+                real, fake = self.discriminator(driver.picture[:, :3]), self.discriminator(image)
             terms |= {"adversarial": generator_loss(fake), "matching": matching_loss(real, fake)}
         if self.weights.cycle:
             terms["cycle"] = self._cycle(model, avatar, image[::count], pairs, z_driver[::count])
-        total = sum(getattr(self.weights, name) * term for name, term in terms.items())
-        return total, terms, driven
+        return Losses(self.weighted(terms), terms, driven)
 
-    def judge(self, pairs: Pairs, driven: Driven) -> Tensor:
-        """The critic's own loss. No gradient reaches the generator."""
+    def discriminator_loss(self, pairs: Pairs, driven: Driven) -> Tensor:
         real, fake = pairs.driver.picture[:, :3], driven.rendering.image.detach()
-        return discriminator_loss(self.critic(real), self.critic(fake))
+        return discriminator_loss(self.discriminator(real), self.discriminator(fake))
+
+    def pictures(self, pairs: Pairs, driven: Driven) -> list[Tensor]:
+        """Rows: source, driver, prediction, warped source, mask, alpha, flow (x red, y green)."""
+        count = len(pairs.driver.picture) // len(pairs.source.picture)
+        sources = pairs.source.picture.repeat_interleave(count, 0)[:, :3]
+        rows = [sources, pairs.driver.picture[:, :3], driven.rendering.image]
+        if (detail := driven.rendering.detail) is not None:
+            flow = F.pad(detail.flow / 2 + 0.5, (0, 0, 0, 0, 0, 1), value=0.5)
+            rows += [detail.warped[:, :3], detail.mask, driven.rendering.alpha, flow]
+        return rows
 
     def _cycle(self, model: BaseModel, avatar: Avatar, image: Tensor, pairs: Pairs, z: Tensor) -> Tensor:
-        """L_cos with one driver of each person (its z and the prediction of it); the other person is the next one."""
+        """L_cos on one driver of each person, with its z and its prediction; the starred pair is another person's."""
         count = len(pairs.driver.picture) // len(image)
         pictures = pairs.driver.picture[::count, :3]
-        other = neighbours(len(image))
+        other = other_person(len(image))
         motion = HeadMotion(pairs.driver.pose.select(slice(None, None, count)), z)
         starred = model.drive(select_avatar(avatar, other), motion).rendering.image
         own, crossed, driver = model.motion(torch.cat([image, starred, pictures])).expression.chunk(3)
         return cycle_loss(own, crossed, driver, driver[other])
 
     def _perceptual(self, image: Tensor, target: Tensor) -> Tensor:
-        """On the face at full resolution: the middle of the crop, where the eye looks."""
+        """The perceptual loss on the middle of the crop, the face, at full resolution."""
         size = image.shape[-1]
         window = slice(size // 4, size - size // 4)
         return self.perceptual(image[..., window, window], target[..., window, window])

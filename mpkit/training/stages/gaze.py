@@ -1,7 +1,6 @@
 """Stage `gaze`: the gaze network (App. B.5), whose features are a loss of the base stage."""
 
 import torch
-from torch import Tensor
 
 from mpkit.batch import Pairs
 from mpkit.config import GAZE, preset
@@ -9,15 +8,18 @@ from mpkit.faces.canonical import keypoints
 from mpkit.geometry import Pose
 from mpkit.losses.gaze import gaze_terms
 from mpkit.networks.gaze import GazeNetwork
-from mpkit.training.stages.objective import Objective
+from mpkit.training.stages.objective import Losses, Objective
 
 
 class GazeObjective(Objective):
-    """Trains the gaze network on all frames of a batch. `degrees` is its mean angular error where eyes are open."""
+    """All frames of a batch, sources and drivers. The term `degrees` is the mean angular error where eyes are open."""
 
-    build = staticmethod(lambda preset_name: GazeNetwork(preset(preset_name, GAZE)))
+    equations = {"loss": "App. B.5"}
 
-    def forward(self, model: GazeNetwork, pairs: Pairs) -> tuple[Tensor, dict[str, Tensor], None]:
+    def build(self) -> GazeNetwork:
+        return GazeNetwork(preset(self.config.preset, GAZE))
+
+    def forward(self, model: GazeNetwork, pairs: Pairs) -> Losses:
         pose = Pose(*(torch.cat(part) for part in zip(pairs.source.pose, pairs.driver.pose)))
         read = model(torch.cat([pairs.source.picture, pairs.driver.picture])[:, :3], pose, keypoints(pose))
-        return gaze_terms(read, torch.cat([pairs.source.numbers, pairs.driver.numbers]))
+        return Losses(*gaze_terms(read, torch.cat([pairs.source.numbers, pairs.driver.numbers])), None)

@@ -1,7 +1,6 @@
 """Stage `mouth` (ours): what parting lips show, from exact labels."""
 
 import torch
-from torch import Tensor
 
 from mpkit.batch import Pairs
 from mpkit.errors import MpkitError
@@ -12,7 +11,7 @@ from mpkit.networks.detail import MASK_AT_REST
 from mpkit.networks.face_field import align_to_average
 from mpkit.networks.motion import HeadMotion
 from mpkit.networks.mouth import interior_colours, mouth_disocclusion
-from mpkit.training.stages.objective import Objective
+from mpkit.training.stages.objective import Losses, Objective
 
 TOOTH = 2.0  # weight of a tooth over the rest of the mouth interior
 # Quantiles of the colours that mouth interiors of different people have: of bright teeth, and of the dark around
@@ -21,10 +20,10 @@ TEETH_QUANTILE, DARK_QUANTILE = 0.7, 0.2
 
 
 class MouthObjective(Objective):
-    """What lips that part show, from exact labels: `MouthField` alone, on offsets that are learned already; all
-    terms count alike. `base` then leaves it as it is (`--freeze mouth`). MpkitError where the preset has none."""
+    """`MouthField` alone, on offset fields that are trained already; all terms have weight 1. Stage `base` then leaves
+    it as it is (`--freeze mouth`). Raises MpkitError where the preset has no mouth field."""
 
-    def forward(self, model: BaseModel, pairs: Pairs) -> tuple[Tensor, dict[str, Tensor], None]:
+    def forward(self, model: BaseModel, pairs: Pairs) -> Losses:
         if model.mouth is None:
             raise MpkitError(
                 f"the preset {model.config.preset} has no mouth field: its G_2D paints mouths in stage base"
@@ -55,4 +54,4 @@ class MouthObjective(Objective):
             "teeth_colour": colour_loss(teeth, picture, inside * labels.teeth, TEETH_QUANTILE),
             "dark_colour": colour_loss(dark, picture, inside * ~labels.teeth, DARK_QUANTILE),
         }
-        return sum(terms.values()), terms, None
+        return Losses(sum(terms.values()), terms, None)

@@ -1,61 +1,96 @@
-"""What a stage of training is: an `Objective`, and the weight of each of its terms."""
+"""What a stage of training is: an `Objective`, which gives batches, builds the network and computes its loss."""
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from mpkit.batch import Frames
 from mpkit.config import preset
+from mpkit.data.bundled_people import SIZE as BUNDLED_SIZE
+from mpkit.data.bundled_people import load_people
+from mpkit.data.pairs import PairSet
+from mpkit.data.people import RenderedPeople
+from mpkit.errors import MpkitError
 from mpkit.networks.base import BaseModel
+from mpkit.training.config import TrainConfig, shard_weights
 
 
-@dataclass(frozen=True)
-class BaseWeights:
-    """Weight of each term; 0 leaves the term out."""
+class Losses(NamedTuple):
+    """What an objective computes for one batch."""
 
-    reconstruction: float = 1.0  # multi-scale L1 of the result
-    warped: float = 0.5  # the same on the warped source alone, so that the flow learns before the mask
-    perceptual: float = 0.5
-    perceptual_backbone: str = "efficientnet-lite0"
-    warp: float = 3.0  # both warps, supervised
-    surface: float = 3.0  # both, point by point, with the fine offsets of the face
-    flow: float = 3.0  # the detail path's flow, supervised
-    depth: float = 0.3  # the depth softmax, supervised
-    mask: float = 0.1  # painting what the source hides, and nothing else
-    smoothness: float = 1.0  # second differences of both offset fields
-    pose: float = 0.3  # E_mtn's R, t, s
-    latent: float = 0.1  # E_mtn's z
-    actions: float = 0.03  # the 52 coefficients read from z
-    adversarial: float = 0.0  # the discriminator's score of the result (paper: 1)
-    matching: float = 0.0  # its features of the result and of the driver (paper: 40)
-    cycle: float = 0.0  # L_cos, Eq. 6-7 (paper: 2)
-    gaze: float = 0.0  # the gaze network's features around the eyes (paper: 5)
-    identity: float = 0.0  # the identity network's features (paper: 4, VGGFace)
-
-
-def target_of(prediction: Tensor, frames: Frames) -> Tensor:
-    """What a prediction (B, C, S, S) shall be: the frames' pictures, and itself where they only guess."""
-    return torch.where(frames.believed, frames.picture[:, : prediction.shape[1]], prediction.detach())
+    loss: Tensor  # scalar, the weighted sum of the terms
+    terms: dict[str, Tensor]  # scalars, unweighted
+    made: Any  # what the network made, for the discriminator and for grids; None if no picture
 
 
 class Objective(nn.Module):
-    """What a stage of training lowers: called with (network, pairs), it gives the loss, its terms unweighted and, where
-    pictures were made, the driven batch. `build` makes the network; `critic` is a discriminator or None."""
+    """A stage of training. It is called with (network, batch) and returns `Losses`.
 
-    build = staticmethod(lambda preset_name: BaseModel(preset(preset_name)))
+    `Weights` is the dataclass of the terms' weights; `equations` names the equation of each term that the paper has,
+    all others are ours. `discriminator` is trained beside the network, by `discriminator_loss`; None without a GAN
+    loss.
+    """
 
-    def __init__(self, weights: BaseWeights, preset_name: str = "tiny"):
+    Weights: ClassVar[type | None] = None
+    equations: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, config: TrainConfig):
         super().__init__()
-        self.weights = weights
-        self.critic: nn.Module | None = None
+        self.config = config
+        self.weights = config.weights or (self.Weights() if self.Weights else None)
+        self.discriminator: nn.Module | None = None
+
+    def build(self) -> nn.Module:
+        """The network that this stage trains, freshly initialised."""
+        return BaseModel(preset(self.config.preset))
+
+    def batches(self, part: int = 0, parts: int = 1) -> Dataset:
+        """The batch of each step by its number: share `part` of `parts` processes."""
+        config = self.config
+        data = shard_weights(config.data) or {self._bundled(): 1.0}
+        return PairSet(data, config.batch_size, config.drivers, config.seed, part=part, parts=parts)
+
+    def _bundled(self) -> RenderedPeople:
+        """The people that come with mpkit. Raises MpkitError for a preset that sees larger pictures than theirs."""
+        people, size = RenderedPeople(load_people()), preset(self.config.preset).image_size
+        if size != BUNDLED_SIZE:
+            raise MpkitError(
+                f"name --data: the preset {self.config.preset} learns from pictures of {size} px, and the people that "
+                f"come with mpkit have {BUNDLED_SIZE} px (--preset nano); render others: mpkit heads --size {size}"
+            )
+        return people
+
+    def validation(self) -> Dataset | None:
+        """Batches that are never trained on, not augmented; None where the config names none."""
+        folders = self.config.validation
+        return PairSet(shard_weights(folders), 8, self.config.drivers, augment=False) if folders else None
+
+    def discriminator_loss(self, batch, made) -> Tensor:
+        """The discriminator's own loss on what the network made. No gradient reaches the network."""
+        raise TypeError(f"{type(self).__name__} trains no discriminator")
+
+    def pictures(self, batch, made) -> list[Tensor]:
+        """Rows of a sample grid, (B, 1 or 3, S, S) each; none where the stage makes no picture."""
+        return []
+
+    def weighted(self, terms: dict[str, Tensor]) -> Tensor:
+        """The sum of the terms, each times its weight."""
+        return sum(getattr(self.weights, name) * term for name, term in terms.items())
+
+
+def target_of(prediction: Tensor, frames: Frames) -> Tensor:
+    """The target of a prediction (B, C, S, S): the frames' pictures, and the prediction itself (no loss, no gradient)
+    where a lifted still's picture is only a guess."""
+    return torch.where(frames.reliable, frames.picture[:, : prediction.shape[1]], prediction.detach())
 
 
 @contextlib.contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Gradients pass through the network, to what it is shown, but not into its weights."""
+    """Inside, gradients pass through the network to its input, but not into its weights."""
     network.requires_grad_(False)
     try:
         yield
@@ -63,6 +98,6 @@ def frozen(network: nn.Module) -> Iterator[None]:
         network.requires_grad_(True)
 
 
-def neighbours(count: int) -> list[int]:
-    """Another person for each of a batch: two by two they change places; the last of an odd number takes the first."""
+def other_person(count: int) -> list[int]:
+    """The index of another person for each of a batch: neighbours swap; the last of an odd number takes the first."""
     return [index ^ 1 if index ^ 1 < count else 0 for index in range(count)]

@@ -1,6 +1,6 @@
 """Stage `warps` (ours): both warp generators and the fine face fields alone, from exact labels."""
 
-from torch import Tensor
+from dataclasses import dataclass
 
 from mpkit.batch import Pairs
 from mpkit.losses.attention import attentive
@@ -15,17 +15,25 @@ from mpkit.networks.base import BaseModel
 from mpkit.networks.face_field import align_to_average
 from mpkit.networks.motion import HeadMotion
 from mpkit.networks.warp import warp_from_source, warp_to_driver
-from mpkit.training.stages.objective import Objective
+from mpkit.training.stages.objective import Losses, Objective
+
+
+@dataclass(frozen=True)
+class WarpWeights:
+    """Weight of each term."""
+
+    warp: float = 3.0  # both warps at every labelled point, from labels
+    surface: float = 3.0  # both, point by point, with the fine offsets of the face
+    smoothness: float = 1.0  # second differences of both offset fields
 
 
 class WarpObjective(Objective):
-    """Both warp generators and the fine offsets alone, from exact labels: no volume, no rendering, four times as many
-    samples a second.
+    """No volume and no rendering, so four times as many samples a second as `base`. Training starts here: W learns what
+    each facial action does to a head before G_2D learns to show it."""
 
-    A run starts here: W learns what each coefficient does to a head before G_2D learns to show it.
-    """
+    Weights = WarpWeights
 
-    def forward(self, model: BaseModel, pairs: Pairs) -> tuple[Tensor, dict[str, Tensor], None]:
+    def forward(self, model: BaseModel, pairs: Pairs) -> Losses:
         source, driver = pairs.source, pairs.driver
         count = len(driver.picture) // len(source.picture)
         vector = model.appearance.global_vector(source.picture[:, :3])
@@ -46,4 +54,4 @@ class WarpObjective(Objective):
         weights = self.weights
         total = weights.warp * (terms["driver_warp"] + terms["source_warp"]) + weights.smoothness * smoothness
         total = total + weights.surface * (terms["driver_surface"] + terms["source_surface"])
-        return total, terms | {"smoothness": smoothness}, None
+        return Losses(total, terms | {"smoothness": smoothness}, None)

@@ -1,4 +1,4 @@
-"""The demo page: choose a portrait and a motion, and see one move like the other.
+"""The demo page: a visitor chooses a portrait and a motion, and gets a video of the portrait with that motion.
 
 make demo                    or: python demo/app.py [--open]        PORT=7860, MPKIT_WEIGHTS=other.safetensors
 """
@@ -23,7 +23,7 @@ from mpkit.assets import DEFAULT_WEIGHTS, EXAMPLES
 from mpkit.errors import MediaError, MpkitError
 from mpkit.media.images import read_image, write_png
 
-try:  # ZeroGPU lends its GPU to functions that say so
+try:  # on ZeroGPU, functions with this decorator get a GPU
     from spaces import GPU
 except ImportError:
     GPU = None
@@ -43,8 +43,8 @@ CLIP, FILE = "My clip", "My file"
 
 TITLE = """
 # A portrait comes alive
-Choose a portrait and a motion, and press *Animate*. One moves like the other: a painting keeps its brush strokes,
-a photograph its grain.
+Choose a portrait and a motion, and press *Animate*. The portrait moves like the person: a painting keeps its brush
+strokes, a photograph its grain.
 """
 CONSENT = """
 Animate only people who agreed to it, and say that the result is made up; the video file says so too.
@@ -113,7 +113,8 @@ def animator() -> Animator:
 
 @contextlib.contextmanager
 def friendly(*uploads: str | Path | None):
-    """Mistakes become a box on the page, with the names of files instead of where they lie; notes become a hint."""
+    """Shows errors of mpkit as a box on the page, and its warnings as a hint. Paths of uploads are shortened to
+    names."""
     package = str(Path(sys.modules["mpkit"].__file__).parent)
 
     def plain(message) -> str:
@@ -133,12 +134,12 @@ def friendly(*uploads: str | Path | None):
 
 
 def on_gpu(function):
-    """`function` as it is, or on ZeroGPU for at most two minutes."""
+    """The function itself; on ZeroGPU decorated, so that it gets a GPU for at most two minutes."""
     return function if GPU is None else GPU(duration=120)(function)
 
 
 def chosen_driver(motion: str, clip: str | None, file: str | None) -> Path:
-    """The file that gives the motion. Raises MediaError where an upload is missing."""
+    """The path of the driver. Raises MediaError where an upload is missing."""
     if motion in MOTIONS:
         return MOTIONS[motion]
     upload = clip if motion == CLIP else file
@@ -148,7 +149,7 @@ def chosen_driver(motion: str, clip: str | None, file: str | None) -> Path:
 
 
 def limits(driver: Path, seconds: float) -> dict:
-    """`fps` and `max_frames` that keep a driver within what this page allows."""
+    """`fps` and `max_frames` that keep a driver within the limits of this page."""
     with open_driver(driver) as clip:
         rate = min(clip.rate, MAX_RATE)
         fps = None if rate == clip.rate else float(rate)
@@ -156,7 +157,7 @@ def limits(driver: Path, seconds: float) -> dict:
 
 
 def fitting(portrait: str | None, folder: Path) -> Path:
-    """The portrait, or a smaller copy of it in `folder`."""
+    """The path of the portrait, or of a copy in `folder` that is at most MAX_SIDE pixels large."""
     if portrait is None:
         raise MediaError("choose a portrait first")
     image = read_image(portrait)
@@ -169,7 +170,7 @@ def fitting(portrait: str | None, folder: Path) -> Path:
 
 @on_gpu
 def animate(portrait, motion, clip, file, transfer, paste_back, side_by_side, seconds, progress=gr.Progress()):
-    """Yields the video and a line about it. What it writes is gone once the page has its own copy."""
+    """Yields the path of the video and a line about it. The file is deleted once the page has its own copy."""
     with friendly(portrait, clip, file), tempfile.TemporaryDirectory() as folder:
         progress(0.0, desc="Looking at the portrait")
         source, driver = fitting(portrait, Path(folder)), chosen_driver(motion, clip, file)
@@ -186,7 +187,7 @@ def animate(portrait, motion, clip, file, transfer, paste_back, side_by_side, se
 
 @on_gpu
 def save_motion(motion, clip, file, seconds, progress=gr.Progress()):
-    """Yields the chosen motion as a file for `mpkit animate`, or for this page."""
+    """Yields the path of the chosen motion as a motion file, which `mpkit animate` and this page take."""
     with friendly(clip, file), tempfile.TemporaryDirectory() as folder:
         driver = chosen_driver(motion, clip, file)
         if driver.suffix == ".json":

@@ -29,10 +29,8 @@ from mpkit.config import (
 )
 from mpkit.errors import WeightsError
 from mpkit.evaluation.network_report import format_report, network_report
-from mpkit.geometry import identity_pose, rotation_from_angles
+from mpkit.geometry import identity_grid, identity_pose
 from mpkit.networks import BaseModel, render_at
-from mpkit.networks.face_field import Offsets
-from mpkit.networks.mouth import TEETH_ENDS, teeth_shadow
 
 # --- the detail path -------------------------------------------------------------------------------------------------
 
@@ -183,26 +181,32 @@ def test_tiny_fits_two_cores():
     assert len(files) >= 3 and sum(file.stat().st_size for file in files) < 40e6  # everything that is bundled
 
 
-# --- teeth -----------------------------------------------------------------------------------------------------------
+# --- what the warps did, by name ------------------------------------------------------------------------------------------
 
 
-def test_it_is_dark_between_teeth_and_beside_cheeks():
-    ends = torch.tensor(TEETH_ENDS)
-    middles = (ends[1:] + ends[:-1]) / 2
-    for side in (1, -1):
-        gaps, teeth = teeth_shadow(side * ends), teeth_shadow(side * middles)
-        assert (gaps[:-1] > teeth + 0.1).all() and (gaps[1:] > teeth + 0.1).all()
-        assert (teeth.diff() > 0).all() and teeth[0] < 0.05
-    far = teeth_shadow(torch.linspace(-1, 1, 500))
-    assert far.min() >= 0 and far.max() < 1
+def test_drive_traces_the_visible_points_as_trace_does():
+    model = stirred(BaseModel(NANO)).eval()
+    avatar, motion = model.source(some_picture(), some_motion()), some_motion(yaw=20, pitch=5)
+    inside = model.drive(avatar, motion).rendering.detail.trace
+    asked = model.trace(avatar, motion, inside.surface)
+    for name, values in inside._asdict().items():
+        assert_close(getattr(asked, name), values, atol=1e-5, rtol=1e-4), name
 
 
-def test_teeth_are_found_along_the_ray_that_shows_them():
-    """However deep in the mouth a point lies, its ray shows the same tooth; from ahead it is that of its x."""
-    points = torch.rand(1, 4, 4, 3) * 0.2 - 0.1
-    offsets, upright = Offsets(torch.zeros(1, 3, 2, 2, 2)), torch.eye(3)[None]
-    assert_close(offsets.mouth_x(points, upright)[0, 0], points[0, ..., 0])
-    turned = rotation_from_angles(*torch.tensor([[25.0], [10.0], [5.0]]))
-    deeper = points + 0.1 * turned[:, 2].view(1, 1, 1, 3)
-    assert_close(offsets.mouth_x(points, turned), offsets.mouth_x(deeper, turned))
-    assert not torch.allclose(offsets.mouth_x(points, turned), offsets.mouth_x(points, upright), atol=1e-2)
+def test_a_trace_without_motion_stays_in_place_and_mirrors_x():
+    model, motion = without_expression(BaseModel(NANO)).eval(), some_motion()
+    points = torch.rand(1, 8, 8, 3) - 0.5
+    trace = model.trace(model.source(some_picture(), motion), motion, points)
+    assert_close(trace.source, points, atol=1e-5, rtol=0)
+    assert_close(trace.canonical, points, atol=1e-5, rtol=0)
+    assert_close(trace.mirrored, points * torch.tensor([-1, 1, 1]), atol=1e-5, rtol=0)
+    assert (trace.disocclusion == 0).all()
+
+
+def test_area_ratio_of_a_trace_is_that_of_its_flow():
+    """A source head of half the size shows a quarter of the area in each pixel."""
+    model, motion = without_expression(BaseModel(NANO)).eval(), some_motion()
+    grid = identity_grid(1, 8, 8)[:, 0]
+    small = motion._replace(pose=motion.pose._replace(scale=torch.tensor([0.5])))
+    trace = model.trace(model.source(some_picture(), small), motion, grid)
+    assert_close(trace.area_ratio[..., 2:-2, 2:-2], torch.full((1, 1, 4, 4), 0.25), atol=1e-4, rtol=0)

@@ -1,5 +1,5 @@
-"""The networks. Each file names its network by the paper's symbol in the first line of its docstring; a file of something
-that the paper does not have says "ours" there."""
+"""The networks. Each file names its network by the paper's symbol in the first line of its docstring; a file of
+something that the paper does not have says "ours" there."""
 
 from mpkit.networks.action_encoder import ActionEncoder
 from mpkit.networks.appearance import AppearanceEncoder
@@ -15,6 +15,6 @@ from mpkit.networks.warp import Warp, WarpGenerator, warp_from_source, warp_to_d
 
 __all__ = [
     "ActionEncoder", "AppearanceEncoder", "Avatar", "BaseModel", "Detail", "DetailRenderer", "Discriminator", "Driven",
-    "Enhancer", "HeadMotion", "Judgement", "MotionEncoder", "Renderer", "Rendering", "Student", "Trace", "VolumeRefiner",
-    "Warp", "WarpGenerator", "render_at", "repeat_each", "warp_from_source", "warp_to_driver",
+    "Enhancer", "HeadMotion", "Judgement", "MotionEncoder", "Renderer", "Rendering", "Student", "Trace",
+    "VolumeRefiner", "Warp", "WarpGenerator", "render_at", "repeat_each", "warp_from_source", "warp_to_driver",
 ]  # fmt: skip

@@ -1,5 +1,5 @@
-"""The action encoder (ours, beyond the paper): the tracker's 52 facial actions and gaze -> z, the latent expression that
-E_mtn reads from pixels. With it a tracker, a motion file or sliders can drive an avatar."""
+"""The action encoder (ours, beyond the paper): the tracker's 52 facial actions and gaze -> z, the latent expression
+that E_mtn reads from pixels. With it a tracker, a motion file or sliders can drive an avatar."""
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,8 @@ class ActionEncoder(nn.Module):
     """52 actions in [0, 1] and gaze (x, y) in about [-1, 1], (B, 54) -> z (B, latent).
 
     A neutral face, all numbers 0, has z = 0: what never changes belongs to e. Where the eyes look is read from the gaze
-    alone: the eight eyeLook actions are less exact and follow the lids. Numbers beyond ACTION_LIMIT are clamped, because
-    the warps tear there.
+    alone: the eight eyeLook actions are less exact and follow the lids. Numbers beyond ACTION_LIMIT are clamped,
+    because the warps tear there.
     """
 
     def __init__(self, config: ModelConfig):

@@ -9,7 +9,9 @@ from mpkit.networks.blocks import ResBlock, ResNet, group_norm, standardize_weig
 
 
 class AppearanceEncoder(nn.Module):
-    """x_s (B, 3, S, S) in [0, 1] -> v_s (B, C, D, H, W) in the SOURCE's view, e_s (B, latent)."""
+    """x_s (B, 3, S, S) in [0, 1] -> v_s (B, C, D, H, W) in the SOURCE's view, e_s (B, latent).
+
+    Raises ValueError for a picture of another size."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -40,12 +42,12 @@ class AppearanceEncoder(nn.Module):
         size = self.config.image_size
         if source.shape[1:] != (3, size, size):
             raise ValueError(f"E_app takes pictures (B, 3, {size}, {size}), got {tuple(source.shape)}")
-        h = self.stem(F.pixel_unshuffle(source, self.config.stem_downscale))
+        h = self.stem(F.pixel_unshuffle(source, self.config.stem_downscale))  # (B, 64, 512, 512) at paper scale
         for block in self.blocks_2d:
             h = block(h)
             if h.shape[-1] > self.config.volume_size:
                 h = F.avg_pool2d(h, 2)
-        volume = self.to_volume(F.relu(self.norm(h)))
+        volume = self.to_volume(F.relu(self.norm(h)))  # (B, C * D, 64, 64)
         volume = rearrange(volume, "b (c d) h w -> b c d h w", c=self.config.volume_channels)
         for block in self.blocks_3d:
             volume = block(volume)

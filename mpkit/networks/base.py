@@ -108,13 +108,15 @@ class BaseModel(nn.Module):
         return self.drive(self.source(source, self.motion(source[:, :3])), self.motion(driver[:, :3]))
 
     def trace(self, avatar: Avatar, motion: HeadMotion, points: Tensor) -> Trace:
-        """Where both warps take points (B, h, w, 3) of the driven view; `drive` does the same for the visible points."""
+        """Where both warps take points (B, h, w, 3) of the driven view; `drive` does the same for the visible
+        points."""
         offsets = self.driver_offsets(avatar.vector, motion, avatar.align)
         return trace_points(avatar.offsets, avatar.motion.pose, offsets, motion.pose, points)
 
     @torch.no_grad()
     def latents(self, motion) -> Tensor:
-        """z (frames, latent) of a motion, as the action encoder gives it: a `MotionTrack`, or its numbers (frames, 54)."""
+        """z (frames, latent) of a motion, as the action encoder gives it: a `MotionTrack`, or its numbers (frames,
+        54)."""
         numbers = torch.as_tensor(getattr(motion, "numbers", motion), dtype=torch.float32)
         return self.actions(numbers.to(self.read_actions.weight.device))
 

@@ -11,26 +11,27 @@ from mpkit.config import ModelConfig
 
 
 class Conv3d(nn.Conv3d):
-    """nn.Conv3d, with its 3x3x3 kernels computed on a CPU as one 2D convolution of all slices.
+    """nn.Conv3d that computes 3x3x3 kernels on a CPU as one 2D convolution over all depth slices.
 
-    The same sum: (B, C, D, H, W) becomes B * D pictures of 3C channels, each slice beside its neighbours; or, where the
-    output is thinner, pictures of C channels whose three results go to the slice and its neighbours. For one small
-    volume PyTorch would fall back to a 3D convolution five times slower (W_->d of the tiny preset on two cores).
+    The sum is the same. (B, C, D, H, W) becomes B * D pictures of 3C channels: each slice with the one before and after
+    it. Where the output has fewer channels than the input, the pictures have C channels, and three results per slice
+    are added to the slice itself and its two neighbours. PyTorch's own 3D convolution of one small volume is five times
+    slower (W_->d of the tiny preset on two cores).
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or self.kernel_size != (3, 3, 3):
             return super().forward(x)
         if self.out_channels < self.in_channels:
-            return self._spread(x)
+            return self._add_to_neighbours(x)
         depth = x.shape[2]
         padded = F.pad(x, (0, 0, 0, 0, 1, 1))
-        slices = torch.cat([padded[:, :, k : k + depth] for k in range(3)], dim=1)
+        slices = torch.cat([padded[:, :, k : k + depth] for k in range(3)], dim=1)  # (B, 3C, D, H, W)
         weight = rearrange(self.weight, "o c k h w -> o (k c) h w")
         flat = F.conv2d(rearrange(slices, "b c d h w -> (b d) c h w"), weight, self.bias, padding=1)
         return rearrange(flat, "(b d) c h w -> b c d h w", d=depth)
 
-    def _spread(self, x: Tensor) -> Tensor:
+    def _add_to_neighbours(self, x: Tensor) -> Tensor:
         weight = rearrange(self.weight, "o c k h w -> (k o) c h w")
         flat = F.conv2d(rearrange(x, "b c d h w -> (b d) c h w"), weight, padding=1)
         before, own, after = rearrange(flat, "(b d) (k o) h w -> k b o d h w", d=x.shape[2], k=3)
@@ -42,12 +43,13 @@ CONV = {2: nn.Conv2d, 3: Conv3d}
 
 
 def group_norm(channels: int, groups: int, affine: bool = True) -> nn.GroupNorm:
-    """GroupNorm in place of BatchNorm; the group count is lowered where it does not divide the channels."""
+    """GroupNorm, which the paper uses in place of BatchNorm. `groups` is lowered where it does not divide
+    `channels`."""
     return nn.GroupNorm(math.gcd(groups, channels), channels, affine=affine)
 
 
 class _StandardizedWeight(nn.Module):
-    """Weight standardisation: each output filter has mean 0 and variance 1 / fan-in."""
+    """Weight standardisation (Qiao et al. 2019): each output filter gets mean 0 and variance 1 / fan-in."""
 
     def forward(self, weight: Tensor) -> Tensor:
         flat = weight.flatten(1)
@@ -56,8 +58,8 @@ class _StandardizedWeight(nn.Module):
 
 
 def standardize_weights(network: nn.Module, *ends: nn.Module) -> nn.Module:
-    """Standardise the weight of every convolution of a network but its `ends`, the first and the last one (paper, B.1).
-    Each forward pass does it anew, from the weight that is trained."""
+    """Standardises the weight of every convolution of a network except its `ends`, the first and the last one (App.
+    B.1). Each forward pass standardises anew; the parameter that is trained stays as it is."""
     for module in network.modules():
         done = nn.utils.parametrize.is_parametrized(module)
         if isinstance(module, (nn.Conv2d, nn.Conv3d)) and module not in ends and not done:
@@ -72,21 +74,23 @@ class AdaptiveGroupNorm(nn.Module):
         super().__init__()
         self.norm = group_norm(channels, groups, affine=False)
         self.affine = nn.Linear(condition_size, 2 * channels)
-        nn.init.normal_(self.affine.weight, std=condition_size**-0.5)  # a condition of size 1 is felt from the start
+        nn.init.normal_(self.affine.weight, std=condition_size**-0.5)  # sd 1 for a condition whose entries have sd 1
         nn.init.zeros_(self.affine.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.affine(condition).chunk(2, dim=1)
-        if len(x) == 1:  # a driven frame: everything in one pass over memory
+        scale, shift = self.affine(condition).to(x.dtype).chunk(2, dim=1)  # autocast may leave them in another dtype
+        if len(x) == 1:  # one driven frame: norm, scale and shift in one pass over memory
             return F.group_norm(x, self.norm.num_groups, 1 + scale[0], shift[0], self.norm.eps)
         scale, shift = (part.view(*part.shape, *[1] * (x.dim() - 2)) for part in (scale, shift))
         return torch.addcmul(shift, self.norm(x), 1 + scale)
 
 
 class ResBlock(nn.Module):
-    """Res{2,3}D-c: [norm, ReLU, 3^n convolution -> c] twice, plus a skip (a 1^n convolution where channels change).
+    """Res2D-c or Res3D-c (Fig. 10c): [norm, ReLU, 3^n convolution -> c] twice, plus a skip, which is a 1^n convolution
+    where the channels change.
 
-    With `condition_size` > 0 the norms are adaptive (the starred blocks) and `forward` takes the condition (B, size).
+    x (B, inputs, [D,] H, W) -> (B, outputs, [D,] H, W). With `condition_size` > 0 the norms are adaptive (the figure's
+    starred blocks) and `forward` takes the condition (B, condition_size).
     """
 
     def __init__(self, dims: int, inputs: int, outputs: int, config: ModelConfig, condition_size: int = 0):
@@ -103,7 +107,7 @@ class ResBlock(nn.Module):
         self.conv2 = conv(outputs, outputs, 3, padding=1)
         self.skip = conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
         if not config.weight_standardization:
-            nn.init.zeros_(self.conv2.weight)  # each block starts as its skip
+            nn.init.zeros_(self.conv2.weight)  # the block starts as its skip
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         extra = () if condition is None else (condition,)
@@ -134,8 +138,8 @@ class ResNet(nn.Module):
     """A residual encoder: picture (B, C, H, W) -> vector (B, outputs). One average pooling before each stage.
 
     widths, blocks: channels and number of residual blocks of each stage; (2, 2, 2, 2) is ResNet-18, (3, 4, 6, 3) with
-    `bottleneck` is ResNet-50. `pool` > 0 keeps a pool x pool grid before the last linear layer (a tiny network reads
-    position better so), 0 averages over all positions as a ResNet does.
+    `bottleneck` is ResNet-50. `pool` = 0 averages over all positions before the last linear layer, as a ResNet does;
+    `pool` > 0 keeps a pool x pool grid, from which a tiny network reads positions better.
     """
 
     def __init__(self, inputs, widths, blocks, outputs, config, bottleneck=False, pool=0):
@@ -159,7 +163,7 @@ class ResNet(nn.Module):
             standardize_weights(self, self.stem)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.stem(x)
+        h = self.stem(x)  # (B, widths[0], H / 2, W / 2)
         for stage in self.stages:
             h = F.avg_pool2d(h, 2)
             for block in stage:
@@ -168,13 +172,13 @@ class ResNet(nn.Module):
 
 
 def upsample(x: Tensor, scale) -> Tensor:
-    """Bilinear or trilinear enlargement by `scale` (a number or one per axis)."""
+    """Bilinear or trilinear enlargement of (B, C, [D,] H, W) by `scale`, a number or one per axis."""
     mode = {4: "bilinear", 5: "trilinear"}[x.dim()]
     return F.interpolate(x, scale_factor=scale, mode=mode, align_corners=False)
 
 
 def to_channels_last(network: nn.Module) -> nn.Module:
-    """Convolution weights in channels-last memory, which is what CPUs compute fastest in."""
+    """The network with its convolution weights in channels-last memory, in which CPUs compute fastest."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)

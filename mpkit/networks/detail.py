@@ -1,12 +1,13 @@
-"""The detail path (ours, beyond the paper): G_2D that samples the SOURCE PICTURE, so that brush strokes and pores survive.
+"""The detail path (ours, beyond the paper): G_2D that samples the SOURCE PICTURE, so that brush strokes and pores
+survive.
 
-A softmax over depth finds the surface point that each output pixel shows. The two warps know where that point came from:
-w_->d takes it to the canonical head, w_s-> to the source picture. This 2D flow, plus a learned residual, samples the
-source picture at any resolution. G_2D sees the result and returns a colour and a mask m:
+A softmax over depth finds the surface point that each output pixel shows. The two warps know where that point came
+from: w_->d takes it to the canonical head, w_s-> to the source picture. This 2D flow, plus a learned residual, samples
+the source picture at any resolution. G_2D sees the result and returns a colour and a mask m:
     out = m * warped source + (1 - m) * colour
-So it paints only what the source does not show: the mouth interior, eyelids, skin that a turn newly shows. One side of a
-face may show what the other hides, so G_2D also sees the source at the mirrored points of the canonical head, and blends
-that into its colour.
+So it paints only what the source does not show: the mouth interior, eyelids, skin that a turn newly shows. One side of
+a face may show what the other hides, so G_2D also sees the source at the mirrored points of the canonical head, and
+blends that into its colour.
 """
 
 from collections.abc import Callable
@@ -34,7 +35,6 @@ class Trace(NamedTuple):
     mirrored: Tensor  # (B, h, w, 3) where it puts their mirror images, canonical x negated
     disocclusion: Tensor  # (B, 1, h, w) logits: the source's closed mouth hides the point
     mouth: Tensor  # (B, 7, h, w) logits of the mouth interior there: teeth, colours
-    mouth_x: Tensor  # (B, 1, h, w) canonical x on the average face
     area_ratio: Tensor  # (B, 1, h, w) of `source`, see `area_ratio`
     mirrored_area_ratio: Tensor  # (B, 1, h, w) of `mirrored`
 
@@ -56,8 +56,8 @@ class Detail(NamedTuple):
 
 
 class Rendering(NamedTuple):
-    """A rendered batch: `image` (B, 3, S, S) in [0, 1], foreground on black; `alpha` (B, 1, S, S) and `detail` where the
-    config has the detail path, else None."""
+    """A rendered batch: `image` (B, 3, S, S) in [0, 1], foreground on black; `alpha` (B, 1, S, S) and `detail` where
+    the config has the detail path, else None."""
 
     image: Tensor
     alpha: Tensor | None
@@ -74,7 +74,7 @@ class DetailRenderer(nn.Module):
         self.project = nn.Conv2d(config.volume_channels * config.volume_depth, width, 1)
         self.blocks = nn.ModuleList(ResBlock(2, width, width, config, condition) for _ in range(config.render_blocks))
         inputs = [width, *widths[:-1]]
-        looks = 2 * 4 * self.shuffle**2  # channels of the warped source and its mirrored side, which join the last stage
+        looks = 2 * 4 * self.shuffle**2  # channels that join the last stage: warped source, mirrored side
         inputs[-1] += looks
         self.depth = nn.Conv2d(width, config.volume_depth, 1)
         self.flow_middle = nn.Conv2d(inputs[-1] - looks, 2, 3, padding=1)
@@ -109,14 +109,14 @@ class DetailRenderer(nn.Module):
         h = h + self.facing(torch.cat([traced.area_ratio, traced.mirrored_area_ratio], dim=1).detach())
         flow = flow + self.flow_last(h)
 
-        mouth = upsample(torch.cat([traced.disocclusion, traced.mouth, traced.mouth_x], dim=1), self.shuffle)
-        disocclusion, teeth, colours, mouth_x = mouth.split([1, 1, 6, 1], dim=1)
+        mouth = upsample(torch.cat([traced.disocclusion, traced.mouth], dim=1), self.shuffle)
+        disocclusion, teeth, colours = mouth.split([1, 1, 6], dim=1)
         disocclusion = sharpen_disocclusion(disocclusion)
         pixels = F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.shuffle)  # (B, 6, S, S)
         colour, mask, mirror = pixels.split([4, 1, 1], dim=1)
         mask = torch.sigmoid(mask + 1 - disocclusion)
         colour = torch.lerp(torch.sigmoid(colour), other_side.to(colour.dtype), torch.sigmoid(mirror))
-        interior, share = interior_picture(teeth, colours, mouth_x, picture), disocclusion_share(disocclusion)
+        interior, share = interior_picture(teeth, colours, picture), disocclusion_share(disocclusion)
         colour = torch.cat([share * interior + (1 - share) * colour[:, :3], colour[:, 3:]], dim=1)
         warped = sample_picture(picture, flow, size)
         image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
@@ -139,7 +139,6 @@ def trace_points(source: Offsets, source_pose: Pose, driver: Offsets, driver_pos
         mirrored=mirrored,
         disocclusion=mouth[:, :1],
         mouth=mouth[:, 1:],
-        mouth_x=driver.mouth_x(unposed, driver_pose.rotation),
         area_ratio=area_ratio(to_flow(in_source)),
         mirrored_area_ratio=area_ratio(to_flow(mirrored)),
     )
@@ -148,7 +147,7 @@ def trace_points(source: Offsets, source_pose: Pose, driver: Offsets, driver_pos
 def identity_trace(points: Tensor) -> Trace:
     """A `trace` for measurements: points (B, h, w, 3) stay where they are, and nothing is hidden."""
     nothing = points.new_zeros(len(points), MOUTH_CHANNELS - 2, *points.shape[1:3])
-    return Trace(points, points, points, points, nothing[:, :1], nothing, *3 * [nothing[:, :1]])
+    return Trace(points, points, points, points, nothing[:, :1], nothing, *2 * [nothing[:, :1]])
 
 
 def to_flow(points: Tensor) -> Tensor:

@@ -11,11 +11,10 @@ from mpkit.networks.blocks import group_norm
 
 
 class Judgement(NamedTuple):
-    """What one scale says: `score` (B, 1, h, w), a number per patch, unbounded (hinge: real > 1, fake < -1), and
-    `features`, the activations of its layers from fine to coarse, for feature matching."""
+    """The output of one scale."""
 
-    score: Tensor
-    features: list[Tensor]
+    score: Tensor  # (B, 1, h, w) a number per patch, unbounded; the hinge loss wants real > 1 and fake < -1
+    features: list[Tensor]  # activations of its layers (B, C, h, w), from fine to coarse, for feature matching
 
 
 class PatchDiscriminator(nn.Module):
@@ -47,7 +46,7 @@ class PatchDiscriminator(nn.Module):
 
 class Discriminator(nn.Module):
     """(B, 3, H, W) in [0, 1] -> one Judgement per scale, the full resolution first. H and W must divide by
-    2^(scales - 1). The foreground is cut out by the caller."""
+    2^(scales - 1). Callers pass foregrounds on black."""
 
     def __init__(self, config: DiscriminatorConfig):
         super().__init__()

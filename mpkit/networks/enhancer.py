@@ -8,16 +8,21 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from mpkit.config import EnhancerConfig
+from mpkit.config import EnhancerConfig, ModelConfig
+from mpkit.errors import WeightsError
 from mpkit.geometry import project
 from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, to_channels_last, upsample
 
 
 class Enhancer(nn.Module):
-    """x^ (B, 3, S, S) in [0, 1] -> (B, 3, 2S, 2S) in [0, 1].
+    """x^ (B, 3, S, S) in [0, 1] -> (B, 3, 2S, 2S) in [0, 1]. Raises ValueError for pictures of another size.
 
-    The last activation is the paper's tanh, y in (-1, 1); pixels are (y + 1) / 2: pictures are [0, 1] in all of mpkit.
-    `encode` and `decode` are its two halves, with the volume between them.
+    `encode` and `decode` are its two halves, with the volume between them. The last activation is the paper's tanh,
+    y in (-1, 1); pixels are (y + 1) / 2: pictures are [0, 1] in all of mpkit.
+
+    Ours, where `config.residual` is set: y is a correction of the input, which is enlarged bilinearly; and the last
+    blocks also take the features of the first convolution, because the volume is too coarse for edges. The last
+    convolution starts as zero, so that training starts from bilinear enlargement.
     """
 
     Config = EnhancerConfig
@@ -39,22 +44,30 @@ class Enhancer(nn.Module):
         self.project = nn.Conv2d(folded, width, 1)
         self.blocks_2d = _blocks_2d(width, (width,) * config.decoder_blocks, config)
         self.up = _blocks_2d(width, config.decoder_widths, config)
-        self.final = _blocks_2d(config.decoder_widths[-1], config.final_widths, config)
+        features = config.decoder_widths[-1] + (config.stem_width if config.residual else 0)
+        self.final = _blocks_2d(features, config.final_widths, config)
         self.norm = group_norm(last, groups)
         self.out = nn.Conv2d(last, pixels, 3, padding=1)
+        if config.residual:
+            nn.init.zeros_(self.out.weight), nn.init.zeros_(self.out.bias)
         if config.weight_standardization:
             standardize_weights(self, self.stem, self.out)
         to_channels_last(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.decode(self.encode(image))
-
-    def encode(self, image: Tensor) -> Tensor:
-        """(B, 3, S, S) -> volume (B, C, D, h, w), h = w = 2S over the stem's and the poolings' downscale."""
         size = self.config.image_size
         if image.shape[1:] != (3, size, size):
             raise ValueError(f"G_enh takes pictures (B, 3, {size}, {size}), got {tuple(image.shape)}")
-        h = self.stem(F.pixel_unshuffle(upsample(image, 2), self.config.stem_downscale))
+        enlarged = upsample(image, 2)
+        features = self.stem(F.pixel_unshuffle(enlarged, self.config.stem_downscale))
+        volume = self.encode(features)
+        if self.config.residual:
+            return (enlarged + self.decode(volume, features)).clamp(0, 1)
+        return (self.decode(volume) + 1) / 2
+
+    def encode(self, features: Tensor) -> Tensor:
+        """Features of the stem (B, C', H, W) -> volume (B, C, D, h, w); each pooling halves H and W."""
+        h = features
         for block in self.encoder:
             h = F.avg_pool2d(block(h), 2)
         volume = self.to_volume(F.relu(self.encoder_norm(h)))
@@ -63,17 +76,27 @@ class Enhancer(nn.Module):
             volume = block(volume)
         return volume
 
-    def decode(self, volume: Tensor) -> Tensor:
-        """Volume of `encode` -> picture (B, 3, 2S, 2S) in [0, 1]."""
+    def decode(self, volume: Tensor, features: Tensor | None = None) -> Tensor:
+        """Volume -> y (B, 3, 2S, 2S) in (-1, 1). features: the stem's, in a residual enhancer."""
         h = self.project(project(volume))
         for block in self.blocks_2d:
             h = block(h)
         for block in self.up:
             h = block(upsample(h, 2))
+        if features is not None:
+            h = torch.cat([h, features], dim=1)
         for block in self.final:
             h = block(h)
-        y = torch.tanh(F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.config.stem_downscale))
-        return (y + 1) / 2
+        return torch.tanh(F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.config.stem_downscale))
+
+
+def check_sizes(enhancer: EnhancerConfig, base: ModelConfig) -> None:
+    """Raises WeightsError unless the enhancer takes pictures of the size that the base model makes."""
+    if enhancer.image_size != base.image_size:
+        raise WeightsError(
+            f"an enhancer of preset {enhancer.preset} takes pictures of {enhancer.image_size} pixels, but a base model "
+            f"of preset {base.preset} makes them with {base.image_size}: use one preset for both"
+        )
 
 
 def _blocks_2d(inputs: int, widths: tuple[int, ...], config: EnhancerConfig) -> nn.ModuleList:

@@ -54,12 +54,9 @@ class Offsets(NamedTuple):
         at_lips = slide_along_rays(points, rotation, LIPS_DEPTH)
         return sample(self.mouth, self._in_window(at_lips, self.mouth_window))
 
-    def mouth_x(self, points: Tensor, rotation: Tensor) -> Tensor:
-        """Canonical x on the average face of such points, (B, 1, h, w)."""
-        return self._in_window(slide_along_rays(points, rotation, LIPS_DEPTH), (0.0, 0.0, 1.0))[..., 0][:, None]
-
     def _in_window(self, points: Tensor, window: tuple[float, float, float]) -> Tensor:
-        """Canonical points (B, h, w, 3) -> coordinates (B, h, w, 2) in a window of the average face, [-1, 1] over it."""
+        """Canonical points (B, h, w, 3) -> coordinates (B, h, w, 2) in a window of the average face, [-1, 1] over
+        it."""
         x, y, half = window
         points = points[..., :2]
         if self.align is not None:  # a sum, because autocast would turn a matrix product into half precision

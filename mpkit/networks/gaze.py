@@ -1,7 +1,7 @@
 """The gaze network (App. B.5 of the supplement, at small scale): where the eyes look and how far the lids are closed.
 
-Its features around the eyes are a loss of the base stage. `mpkit train gaze` trains it, from exact synthetic gaze and
-from what the tracker reads in real frames.
+Its features around the eyes are a loss of the base stage (Eq. 4). `mpkit train gaze` trains it, on the exact gaze of
+synthetic people and on the tracker's readings of real frames.
 """
 
 from typing import NamedTuple
@@ -14,26 +14,22 @@ from mpkit.config import GazeConfig
 from mpkit.geometry import Pose, cell_centres, sample
 from mpkit.networks.blocks import group_norm
 
-EYE_CENTRES = (
-    (-0.175, -0.14, -0.4),
-    (0.175, -0.14, -0.4),
-)  # of the canonical head, the one on the picture's left first
+EYE_CENTRES = ((-0.175, -0.14, -0.4), (0.175, -0.14, -0.4))  # canonical, the one on the picture's left first
 EYE_RADIUS = 0.13  # half side of an eye crop, canonical units
 KEYPOINTS = 59  # 2D keypoints of the face that the network takes (`faces.canonical.keypoints`)
 
 
 class Gaze(NamedTuple):
-    """`direction` (B, 2), about [-1, 1]: x to the picture's right, y down, relative to the head. `blink` (B, 2): how
-    far each eye is closed, [0, 1], that on the picture's left first. `features`: maps of both eyes (2 B, C, h, w),
-    from fine to coarse."""
+    """What the network reads."""
 
-    direction: Tensor
-    blink: Tensor
-    features: list[Tensor]
+    direction: Tensor  # (B, 2) in about [-1, 1], relative to the head: x to the picture's right, y down
+    blink: Tensor  # (B, 2) how far each eye is closed, about [0, 1]; the eye on the picture's left first
+    features: list[Tensor]  # maps of both eyes (2 B, C, h, w), from fine to coarse
 
 
 def eye_crops(image: Tensor, pose: Pose, size: int) -> Tensor:
-    """Both eyes of heads (B, 3, S, S), seen along the head's own axis: (2 B, 3, size, size), all left crops first."""
+    """Crops of both eyes of heads (B, 3, S, S), turned back to frontal by the pose: (2 B, 3, size, size), the eyes on
+    the picture's left first."""
     axis = cell_centres(size, image.device) * EYE_RADIUS
     plane = torch.stack([*torch.meshgrid(axis, axis, indexing="xy"), torch.zeros(size, size, device=image.device)], -1)
     grids = []
@@ -66,10 +62,10 @@ class GazeNetwork(nn.Module):
             nn.Linear(points, inner), nn.ReLU(), nn.Linear(inner, inner), nn.ReLU(), nn.Linear(inner, inner), nn.ReLU()
         )
         self.gaze = nn.Sequential(nn.Linear(size + inner, size), nn.ReLU(), nn.Linear(size, 2))
-        self.blink = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, 1))  # one eye at a time
+        self.blink = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, 1))  # takes one eye
 
     def features(self, image: Tensor, pose: Pose) -> list[Tensor]:
-        """Maps of both eyes, from fine to coarse: what the loss compares."""
+        """Feature maps of both eyes (2 B, C, h, w), from fine to coarse: what the gaze loss compares."""
         h, maps = eye_crops(image, pose, self.config.eye_size) - 0.5, []
         for stage in self.stages:
             h = stage(h)

@@ -1,7 +1,7 @@
-"""The identity network: whose face is it? It stands in VGGFace's place where that cannot be had.
+"""The identity network (ours): a face -> an identity vector. It takes VGGFace's place, whose weights cannot be bundled.
 
-Trained by `mpkit train identity` on synthetic people and real stills: frames of one person shall be nearer to each
-other than to anybody else's, whatever pose, expression, light or paint.
+`mpkit train identity` trains it on synthetic people and real stills: vectors of one person's frames shall be nearer to
+each other than to other people's, whatever their pose, expression, light or paint.
 """
 
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class IdentityNetwork(nn.Module):
         self.head = nn.Linear(config.widths[-1] * side**2, config.features)
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """Maps from fine to coarse: what the loss compares."""
+        """Feature maps (B, C, h, w), from fine to coarse: what the identity loss compares."""
         h, maps = window(image, self.config.face_window, self.config.face_size) - 0.5, []
         for stage in self.stages:
             h = stage(h)

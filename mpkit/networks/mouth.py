@@ -1,7 +1,7 @@
 """The inside of the mouth (ours, beyond the paper): what parting lips show, which the source may hide.
 
-`MouthField` draws, on the average face, logits that say where lips have parted and what is between them; the detail path
-(`networks/detail.py`) paints with them where the source's mouth is closed.
+`MouthField` draws, on the average face, logits that say where lips have parted and what is between them; the detail
+path (`networks/detail.py`) paints with them where the source's mouth is closed.
 """
 
 import torch
@@ -17,10 +17,6 @@ FACE_WINDOW = (0.0, 0.1, 0.3)  # where a head crop shows cheeks, nose and mouth:
 # The stage `mouth` learns probabilities of disocclusion and of teeth, which have blurred edges. A picture shows the
 # likelier of the two: the logit is multiplied by this, so 0 (one half) stays and all others move away from it.
 SHARPNESS = 4.0
-# A tooth is too narrow for the mouth's field: these are an average row of upper teeth.
-TEETH_ENDS = (0.0, 0.047, 0.083, 0.125, 0.164)  # canonical |x| where one ends: crowns of 8.5, 6.5, 7.5 and 7 mm
-TEETH_GAP = 0.006  # half width of the shadow between two
-GAP_SHADOW, CHEEK_SHADOW = 0.25, 0.3  # how dark it is there, and beside the last of them
 
 
 class MouthField(nn.Module):
@@ -60,7 +56,8 @@ def mouth_disocclusion(
 
     driver_points, source_points (B, h, w, 3): the same points of the head, canonical, each with its own expression
     still in. rotations: R of driver and source, (B, 3, 3) each. A source that smiles shows its teeth already, so they
-    are disoccluded less when its mouth opens; its tongue is still hidden. Two channels of the driver's field learn that.
+    are disoccluded less when its mouth opens; its tongue is still hidden. Two channels of the driver's field learn
+    that.
     """
     closed, opened, rest = driver.mouth_logits(driver_points, rotations[0]).split([1, 1, MOUTH_CHANNELS - 2], dim=1)
     source_open = disocclusion_share(source.mouth_logits(source_points, rotations[1])[:, :1])
@@ -80,17 +77,9 @@ def interior_colours(logits: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
     return (2 * torch.sigmoid(logits) * light).clamp(max=1).chunk(2, dim=1)
 
 
-def interior_picture(teeth: Tensor, colours: Tensor, mouth_x: Tensor, picture: Tensor) -> Tensor:
+def interior_picture(teeth: Tensor, colours: Tensor, picture: Tensor) -> Tensor:
     """The mouth interior as a picture (B, 3, h, w): teeth where their logits (B, 1, h, w) say so, else what is behind.
 
-    colours (B, 6, h, w) as `interior_colours` takes them, mouth_x (B, 1, h, w) canonical."""
+    colours (B, 6, h, w) and picture as `interior_colours` takes them."""
     tooth, dark = interior_colours(colours, picture)
-    tooth = tooth * (1 - teeth_shadow(mouth_x))
     return torch.lerp(dark, tooth, torch.sigmoid(SHARPNESS * teeth))
-
-
-def teeth_shadow(mouth_x: Tensor) -> Tensor:
-    """How dark it is between two teeth, and beside the cheeks, at canonical x; any shape, in [0, 1]."""
-    mouth_x = mouth_x.abs()
-    gaps = sum(torch.exp(-(((mouth_x - end) / TEETH_GAP) ** 2)) for end in TEETH_ENDS)
-    return GAP_SHADOW * gaps + CHEEK_SHADOW * (mouth_x / TEETH_ENDS[-1]).clamp(max=1) ** 2

@@ -8,8 +8,10 @@ from mpkit.networks.blocks import Conv3d, ResBlock, group_norm, standardize_weig
 
 
 class VolumeRefiner(nn.Module):
-    """(B, C, D, H, W) -> (B, C, D, H, W). Downsamples by `volume_scales`, mirrored on the way up; skips pass through a
-    residual block of their own. (The figure's odd 192/196 and half-depth step are read as one mirrored design.)"""
+    """Canonical volume (B, C, D, H, W) -> refined canonical volume (B, C, D, H, W).
+
+    Downsamples by `volume_scales` and upsamples by the same in reverse; each skip passes through a residual block of
+    its own. We read the figure's odd 192/196 and its half-depth step as one mirrored design."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -33,7 +35,7 @@ class VolumeRefiner(nn.Module):
         for block, skip, scale in zip(self.down, self.skips, self.scales):
             h = block(h)
             skips.append(skip(h))
-            h = F.avg_pool3d(h, scale)
+            h = F.avg_pool3d(h, scale)  # (B, 384, D / 2, H / 4, W / 4) at the end
         for block in self.middle:
             h = block(h)
         for block, skip, scale in zip(self.up, reversed(skips), reversed(self.scales)):

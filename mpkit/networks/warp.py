@@ -1,4 +1,5 @@
-"""W_s-> and W_->d, the warp generators: (z, e) -> an offset field delta, and its composition with the head pose (Eq. 1-3).
+"""W_s-> and W_->d, the warp generators: (z, e) -> an offset field delta, and its composition with the head pose (Eq.
+1-3).
 
 Both grids compose a rigid part with an expression part; they never sum two flows:
     w_s->(c) = pose_s( c + delta_s(c) )          canonical cell c -> point of the source's view to sample
@@ -32,7 +33,8 @@ class Warp(NamedTuple):
 
 
 class WarpGenerator(nn.Module):
-    """z, e (B, latent each) [and pose] -> delta (B, 3, D, H, W) in (-1, 1), canonical units, order (x, y, z). Fig. 9b."""
+    """z, e (B, latent each) [and pose] -> delta (B, 3, D, H, W) in (-1, 1), canonical units, order (x, y, z). Fig.
+    9b."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()

@@ -29,7 +29,7 @@ def test_each_row_leaves_out_what_it_says():
 def test_every_row_is_trained_and_measured(shards, tmp_path, monkeypatch):
     for kind, table, name in ((GazeNetwork, GAZE, "GAZE_WEIGHTS"), (IdentityNetwork, IDENTITY, "IDENTITY_WEIGHTS")):
         save_weights(tmp_path / name, kind(preset("nano", table)))
-        for module in (ablation, __import__("mpkit.training.stages.base", fromlist=["x"])):
+        for module in (ablation, __import__("mpkit.training.stages.picture_objective", fromlist=["x"])):
             monkeypatch.setattr(module, name, tmp_path / name)
     data = (str(shards),)
     results = ablate(data, data, data, tmp_path / "runs", steps=1, batch_size=2, progress=False)

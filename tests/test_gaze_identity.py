@@ -136,7 +136,7 @@ def test_gaze_and_identity_are_terms_of_the_base_stage(tmp_path, monkeypatch):
 
     for kind, table, name in ((GazeNetwork, GAZE, "GAZE_WEIGHTS"), (IdentityNetwork, IDENTITY, "IDENTITY_WEIGHTS")):
         save_weights(tmp_path / name, kind(preset("nano", table)))
-        monkeypatch.setattr(f"mpkit.training.stages.base.{name}", tmp_path / name)
+        monkeypatch.setattr(f"mpkit.training.stages.picture_objective.{name}", tmp_path / name)
     objective = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, gaze=1.0, identity=1.0)))
     model = BaseModel(preset("nano"))
     loss, terms, _ = objective(model, some_pairs())

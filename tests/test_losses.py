@@ -273,7 +273,9 @@ def test_gan_gradients_go_where_they_must():
     """The critic's into the critic alone, the generator's through it into the picture, which is not detached."""
     torch.manual_seed(0)
     model, pairs = BaseModel(preset("nano")), some_pairs()
-    objective = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, adversarial=1.0, matching=1.0)))
+    objective = BaseObjective(
+        TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, adversarial=1.0, matching=1.0))
+    )
     loss, terms, driven = objective(model, pairs)
     (reached,) = torch.autograd.grad(terms["adversarial"], driven.rendering.image, retain_graph=True)
     assert reached.abs().sum() > 0
@@ -321,7 +323,9 @@ def test_cycle_drives_other_people_and_reaches_generator_and_reader():
     torch.manual_seed(0)
     model, pairs = BaseModel(preset("nano")), some_pairs(3, 2)
     torch.nn.init.normal_(model.motion.expression.head.weight)  # it starts at 0: nothing would pass
-    loss, terms, _ = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, cycle=1.0)))(model, pairs)
+    loss, terms, _ = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, cycle=1.0)))(
+        model, pairs
+    )
     terms["cycle"].backward()
     for part in (model.motion.expression, model.render, model.warp_driver, model.appearance, model.actions):
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())

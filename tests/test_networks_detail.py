@@ -181,7 +181,7 @@ def test_tiny_fits_two_cores():
     assert len(files) >= 3 and sum(file.stat().st_size for file in files) < 40e6  # everything that is bundled
 
 
-# --- what the warps did, by name ------------------------------------------------------------------------------------------
+# --- what the warps did, by name -------------------------------------------------------------------------------------
 
 
 def test_drive_traces_the_visible_points_as_trace_does():

@@ -102,7 +102,9 @@ def test_two_processes_are_one_with_the_whole_batch(shards, tmp_path):
     )
     assert [line["step"] for line in two] == [1, 2, 3]
     for a, b in zip(one, two):
-        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4) and b["discriminator"] == pytest.approx(a["discriminator"], rel=1e-3)
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4) and b["discriminator"] == pytest.approx(
+            a["discriminator"], rel=1e-3
+        )
 
 
 def test_batches_are_divided_among_processes(shards):

@@ -42,7 +42,7 @@ class Driver(ABC):
         return self
 
     def __exit__(self, *error) -> None:
-        pass
+        return None
 
 
 class ClipDriver(Driver):

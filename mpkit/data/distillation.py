@@ -39,7 +39,6 @@ MAX_SHIFT, MAX_SCALING = 0.1, 0.1  # of the random crops in training: half sides
 JITTER = 0.2  # strength of their colour jitter
 MAX_OFFSET = 0.6  # half sides of the crop; a frame whose head is farther from the crop's centre is left out
 HELD_OUT_STEP = 5  # every 5th frame of the clips is never trained on
-REPEATS = 4  # batches in a row with the same avatar and frame, differently augmented: the teacher is the slow part
 
 
 class DriverBatch(NamedTuple):
@@ -66,11 +65,10 @@ class DriverBatch(NamedTuple):
 class DistillationSet(Dataset):
     """Batches of frames and avatars by the number of the step; they depend on the seed and the step alone.
 
-    In training, avatar, frame, a mirror, the crop's place and size, and its colours are random; from one batch to the
-    next, one sample in REPEATS gets another avatar and frame. With `held_out`, batch number n holds the n-th of all
-    pairs of an avatar and a held-out frame, in a fixed order and unchanged. With `parts` > 1, as many processes divide
-    each batch, and this one gets share number `part`. Raises MpkitError if the batch cannot be divided, MediaError
-    where the folder does not exist or has no such frame.
+    In training, avatar, frame, a mirror, the crop's place and size, and its colours are random. With `held_out`, batch
+    number n holds the n-th of all pairs of an avatar and a held-out frame, in a fixed order and unchanged. With
+    `parts` > 1, as many processes divide each batch, and this one gets share number `part`. Raises MpkitError if the
+    batch cannot be divided, MediaError where the folder does not exist or has no such frame.
     """
 
     def __init__(self, folder: str | Path, batch_size: int, seed=0, held_out=False, part=0, parts=1):
@@ -104,9 +102,8 @@ class DistillationSet(Dataset):
         return DriverBatch(*map(torch.cat, zip(*samples)))
 
     def _random_sample(self, step: int, number: int) -> DriverBatch:
-        rng = np.random.default_rng((self.seed, (step + number) // REPEATS, number))
-        target = rng.integers(self.avatars), rng.choice(self.frames), rng.random() < 0.5
         rng = np.random.default_rng((self.seed, step, number))
+        target = rng.integers(self.avatars), rng.choice(self.frames), rng.random() < 0.5
         shift, scaling = rng.uniform(-MAX_SHIFT, MAX_SHIFT, 2), 1 + rng.uniform(-MAX_SCALING, MAX_SCALING)
         sample = self._sample(*target, shift, scaling)
         return sample._replace(picture=recolour(sample.picture, *colour_jitter(rng, JITTER, 1)))

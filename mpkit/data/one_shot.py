@@ -34,7 +34,8 @@ SYNTHETIC_FRAMES = 4  # of each
 
 def still_person(image: np.ndarray, face: Face, matte: Matte, size: int, seed: int = 0) -> dict[str, np.ndarray]:
     """The still (H, W, 3) uint8 as a person with frames of `size` pixels: frame REAL is the head crop of the picture
-    itself, with the tracker's numbers; all others are renders. The fields are those of `data.people.People`. Raises NoFaceError for a face that is seen too much from the side."""
+    itself, with the tracker's numbers; all others are renders. The fields are those of `data.people.People`. Raises
+    NoFaceError for a face that is seen too much from the side."""
     if abs(yaw := face.angles[0]) > MAX_YAW:
         raise NoFaceError(f"the face is turned aside by {abs(yaw):.0f} degrees; more than {MAX_YAW} cannot be lifted")
     crop = Crop.of(face)
@@ -87,9 +88,7 @@ class OneShotPairs(Dataset):
     """Batches of stage `adapt`: counts[0] pairs of the still and counts[1] pairs of synthetic people, with one driver
     each. `still` and `people` are folders of shards."""
 
-    def __init__(
-        self, still: str, people: str, counts: tuple[int, int], seed: int = 0, part: int = 0, parts: int = 1
-    ):
+    def __init__(self, still: str, people: str, counts: tuple[int, int], seed: int = 0, part: int = 0, parts: int = 1):
         real = [REAL] * round(len(TRAINING_FRAMES) * SELF_SHARE / (1 - SELF_SHARE))
         self.still = StillPairs(still, counts[0], [*real, *TRAINING_FRAMES], seed, part, parts)
         self.people = PairSet({people: 1.0}, counts[1], 1, seed, part=part, parts=parts)
@@ -100,7 +99,9 @@ class OneShotPairs(Dataset):
 
 def join(first: Pairs, second: Pairs) -> Pairs:
     """The people of two batches as one batch."""
-    split = [batch.motion_input.split([len(batch.source.picture), len(batch.driver.picture)]) for batch in (first, second)]
+    split = [
+        batch.motion_input.split([len(batch.source.picture), len(batch.driver.picture)]) for batch in (first, second)
+    ]
     motion_input = torch.cat([part for pair in zip(*split) for part in pair])  # all sources, then all drivers
     return Pairs(*map(_concatenate, first[:4], second[:4]), motion_input)
 

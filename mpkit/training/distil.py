@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from mpkit.config import STUDENTS, preset
-from mpkit.data.distillation import REPEATS, DistillationSet, portrait_names, prepare_distillation
+from mpkit.data.distillation import DistillationSet, portrait_names, prepare_distillation
 from mpkit.errors import MediaError
 from mpkit.media.paths import temporary_folder
 from mpkit.training.config import TrainConfig
@@ -110,12 +110,12 @@ def affordable_steps(config: TrainConfig, minutes: float, device: str, precision
             trainer.step(trainer.data[step])
         seconds.append((time.perf_counter() - start) / TIMED_STEPS)
     first, later = seconds
-    rendered = max(0.0, first - later) * REPEATS / config.batch_size  # seconds of the teacher for one picture
+    rendered = max(0.0, first - later) / config.batch_size  # seconds of the teacher for one picture
     pairs = 2 * trainer.data.avatars * len(trainer.data.frames)  # twice, for the mirrored frames
 
     def duration(steps: float) -> float:
-        drawn = steps * config.batch_size / REPEATS
-        return steps * later + pairs * (1 - math.exp(-drawn / pairs)) * rendered  # distinct ones among the drawn
+        distinct = pairs * (1 - math.exp(-steps * config.batch_size / pairs))  # among so many random ones
+        return steps * later + distinct * rendered
 
     steps = 1.0
     while duration(1.05 * steps) < 60 * minutes:

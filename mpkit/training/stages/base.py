@@ -10,13 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mpkit.assets import GAZE_WEIGHTS, IDENTITY_WEIGHTS
 from mpkit.batch import Pairs
-from mpkit.config import DISCRIMINATORS, preset
-from mpkit.losses.adversarial import discriminator_loss, generator_loss, matching_loss
 from mpkit.losses.attention import attention_map, attentive, mask_weight
 from mpkit.losses.cycle import cycle_loss
-from mpkit.losses.gaze import GazeLoss
 from mpkit.losses.geometric import (
     depth_loss,
     driver_surface_loss,
@@ -27,19 +23,13 @@ from mpkit.losses.geometric import (
     source_surface_loss,
     source_warp_loss,
 )
-from mpkit.losses.identity import IdentityLoss
-from mpkit.losses.perceptual import PerceptualLoss
 from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import Avatar, BaseModel, Driven, repeat_each, select_avatar
-from mpkit.networks.discriminator import Discriminator
-from mpkit.networks.gaze import GazeNetwork
-from mpkit.networks.identity import IdentityNetwork
 from mpkit.networks.motion import HeadMotion
-from mpkit.training.config import TrainConfig
 from mpkit.training.stages.motion import MotionWeights, motion_terms
-from mpkit.training.stages.objective import Losses, Objective, frozen, other_person, target_of
+from mpkit.training.stages.objective import Losses, other_person, target_of
+from mpkit.training.stages.picture_objective import PictureObjective
 from mpkit.training.stages.warps import WarpWeights
-from mpkit.weights import load_network
 
 
 @dataclass(frozen=True)
@@ -60,7 +50,7 @@ class BaseWeights(WarpWeights, MotionWeights):
     identity: float = 0.0  # Eq. 4: the identity network's features (paper: 4, VGGFace)
 
 
-class BaseObjective(Objective):
+class BaseObjective(PictureObjective):
     """All networks of the base model at once."""
 
     Weights = BaseWeights
@@ -68,15 +58,6 @@ class BaseObjective(Objective):
         "perceptual": "Eq. 4", "gaze": "Eq. 4", "identity": "Eq. 4", "adversarial": "Eq. 5", "matching": "Eq. 5",
         "cycle": "Eq. 6-7", "loss": "Eq. 8",
     }  # fmt: skip
-
-    def __init__(self, config: TrainConfig):
-        super().__init__(config)
-        weights = self.weights
-        self.perceptual = PerceptualLoss(weights.perceptual_backbone) if weights.perceptual else None
-        self.gaze = GazeLoss(load_network(GAZE_WEIGHTS, GazeNetwork)) if weights.gaze else None
-        self.identity = IdentityLoss(load_network(IDENTITY_WEIGHTS, IdentityNetwork)) if weights.identity else None
-        gan = weights.adversarial or weights.matching
-        self.discriminator = Discriminator(preset(config.preset, DISCRIMINATORS)) if gan else None
 
     def forward(self, model: BaseModel, pairs: Pairs) -> Losses:
         source, driver = pairs.source, pairs.driver
@@ -90,7 +71,7 @@ class BaseObjective(Objective):
         attention = attention_map(driver.pose, image.shape[-1])
         terms = {"reconstruction": multiscale_l1(prediction, target_of(prediction, driver), attention)}
         if self.perceptual:
-            terms["perceptual"] = self._perceptual(image, target_of(image, driver))
+            terms["perceptual"] = self.perceptual_of_face(image, target_of(image, driver))
         if self.gaze:
             terms["gaze"] = self.gaze(image, driver.picture[:, :3], driver.pose)
         if self.identity:
@@ -109,17 +90,13 @@ class BaseObjective(Objective):
         terms["smoothness"] = sum(smoothness_loss(grid.movedim(-1, 1)) for grid in reversed(grids))
         if self.weights.pose or self.weights.latent or self.weights.actions:
             terms |= motion_terms(model, pairs, torch.cat([z_source, z_driver]))
-        if self.discriminator:
-            with frozen(self.discriminator):
-                real, fake = self.discriminator(driver.picture[:, :3]), self.discriminator(image)
-            terms |= {"adversarial": generator_loss(fake), "matching": matching_loss(real, fake)}
+        terms |= self.gan_terms(driver.picture[:, :3], image)
         if self.weights.cycle:
             terms["cycle"] = self._cycle(model, avatar, image[::count], pairs, z_driver[::count])
         return Losses(self.weighted(terms), terms, driven)
 
     def discriminator_loss(self, pairs: Pairs, driven: Driven) -> Tensor:
-        real, fake = pairs.driver.picture[:, :3], driven.rendering.image.detach()
-        return discriminator_loss(self.discriminator(real), self.discriminator(fake))
+        return self.hinge_loss(pairs.driver.picture[:, :3], driven.rendering.image)
 
     def pictures(self, pairs: Pairs, driven: Driven) -> list[Tensor]:
         """Rows: source, driver, prediction, warped source, mask, alpha, flow (x red, y green)."""
@@ -140,9 +117,3 @@ class BaseObjective(Objective):
         starred = model.drive(select_avatar(avatar, other), motion).rendering.image
         own, crossed, driver = model.motion(torch.cat([image, starred, pictures])).expression.chunk(3)
         return cycle_loss(own, crossed, driver, driver[other])
-
-    def _perceptual(self, image: Tensor, target: Tensor) -> Tensor:
-        """The perceptual loss on the middle of the crop, the face, at full resolution."""
-        size = image.shape[-1]
-        window = slice(size // 4, size - size // 4)
-        return self.perceptual(image[..., window, window], target[..., window, window])

@@ -21,26 +21,19 @@ from torch import Tensor
 
 from mpkit.animation.animator import Animator
 from mpkit.animation.transfer import Transfer
-from mpkit.assets import DEFAULT_WEIGHTS, GAZE_WEIGHTS, IDENTITY_WEIGHTS
-from mpkit.config import DISCRIMINATORS, STUDENTS, preset
+from mpkit.assets import DEFAULT_WEIGHTS
+from mpkit.config import STUDENTS, preset
 from mpkit.data.distillation import DistillationSet, DriverBatch, portrait_files
 from mpkit.errors import MpkitError
 from mpkit.geometry import Pose
-from mpkit.losses.adversarial import discriminator_loss, generator_loss, matching_loss
 from mpkit.losses.attention import attention_map
-from mpkit.losses.gaze import GazeLoss
-from mpkit.losses.identity import IdentityLoss
-from mpkit.losses.perceptual import PerceptualLoss
 from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.media.images import read_image
 from mpkit.networks.base import load_model
-from mpkit.networks.discriminator import Discriminator
-from mpkit.networks.gaze import GazeNetwork
-from mpkit.networks.identity import IdentityNetwork
 from mpkit.networks.student import Student
 from mpkit.training.config import TrainConfig
-from mpkit.training.stages.objective import Losses, Objective, frozen
-from mpkit.weights import load_network
+from mpkit.training.stages.objective import Losses
+from mpkit.training.stages.picture_objective import PictureObjective
 
 MAX_STORED_BYTES = 2 << 30  # of the teacher's pictures that are kept in memory
 
@@ -66,8 +59,8 @@ class Pictures(NamedTuple):
 
 
 class Teacher:
-    """A frozen base model and the portraits that it drives. It keeps its last pictures, rounded to 8 bits, because the
-    same avatar and frame come again (`data.distillation.REPEATS`)."""
+    """A frozen base model and the portraits that it drives. It keeps its last pictures, rounded to 8 bits, because a
+    small set of avatars and frames comes again and again."""
 
     def __init__(self, weights: str | Path, portraits: list[Path], size: int, device: str):
         """`size`: side of its pictures in pixels, which are averaged down from the model's where that is larger."""
@@ -112,22 +105,13 @@ def _load_teacher(weights: str, folder: str, size: int, device: str) -> Teacher:
         return Teacher(weights, portrait_files(folder), size, device)
 
 
-class StudentObjective(Objective):
+class StudentObjective(PictureObjective):
     """`--data` is the one folder that `mpkit distil` prepares, `--base` the teacher's weights."""
 
     Weights = StudentWeights
     equations = dict.fromkeys(
         ("perceptual", "identity", "gaze", "adversarial", "matching", "discriminator"), "section 3.3"
     )
-
-    def __init__(self, config: TrainConfig):
-        super().__init__(config)
-        weights = self.weights
-        self.perceptual = PerceptualLoss(weights.perceptual_backbone) if weights.perceptual else None
-        self.gaze = GazeLoss(load_network(GAZE_WEIGHTS, GazeNetwork)) if weights.gaze else None
-        self.identity = IdentityLoss(load_network(IDENTITY_WEIGHTS, IdentityNetwork)) if weights.identity else None
-        gan = weights.adversarial or weights.matching
-        self.discriminator = Discriminator(preset(config.preset, DISCRIMINATORS)) if gan else None
 
     def build(self) -> Student:
         """One avatar per portrait; without data as many as the preset has."""
@@ -150,27 +134,17 @@ class StudentObjective(Objective):
         image, wanted = made[:, :3], target[:, :3]
         terms = {"reconstruction": multiscale_l1(made, target, attention_map(pose, made.shape[-1]))}
         if self.perceptual:
-            terms["perceptual"] = self.perceptual(middle(image), middle(wanted))
+            terms["perceptual"] = self.perceptual_of_face(image, wanted)
         if self.gaze:
             terms["gaze"] = self.gaze(image, wanted, pose)
         if self.identity:
             terms["identity"] = self.identity(image, wanted)
-        if self.discriminator:
-            with frozen(self.discriminator):
-                real, fake = self.discriminator(wanted), self.discriminator(image)
-            terms |= {"adversarial": generator_loss(fake), "matching": matching_loss(real, fake)}
+        terms |= self.gan_terms(wanted, image)
         return Losses(self.weighted(terms), terms, Pictures(image, wanted))
 
     def discriminator_loss(self, batch: DriverBatch, made: Pictures) -> Tensor:
-        return discriminator_loss(self.discriminator(made.teacher), self.discriminator(made.student.detach()))
+        return self.hinge_loss(made.teacher, made.student)
 
     def pictures(self, batch: DriverBatch, made: Pictures) -> list[Tensor]:
         """Rows: driver, teacher, student."""
         return [batch.picture, made.teacher, made.student]
-
-
-def middle(image: Tensor) -> Tensor:
-    """The middle of head crops (B, C, S, S), where the face is: (B, C, S / 2, S / 2)."""
-    size = image.shape[-1]
-    window = slice(size // 4, size - size // 4)
-    return image[..., window, window]

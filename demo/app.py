@@ -56,8 +56,9 @@ nothing is sent elsewhere, and uploads are deleted after an hour.
 **Works best** with one face that looks roughly towards you, mouth closed, nothing in front of it; with calm motions;
 with *relative* motion, which adds the driver's change to the portrait's own pose.
 
-**What the bundled weights cannot do.** They are small, made for two CPU cores, and were trained for twelve hours.
-Large turns bend hats, hands and long hair. Teeth are the same in every mouth. Profiles and animals are out of reach.
+**What the bundled weights cannot do.** They are small, made for two CPU cores.
+Large turns bend hats, hands and long hair. Teeth are one light row, the same in every mouth. Profiles and animals
+are out of reach.
 
 **Limits of this page.** Twenty seconds of a driver, and portraits of 1600 pixels; the command line has neither:
 `mpkit animate painting.jpg driver.mp4 --output out.mp4`

@@ -13,6 +13,7 @@ from mpkit import Animator
 from mpkit.assets import EXAMPLES
 from mpkit.cli.main import main
 from mpkit.config import ENHANCERS, PRESETS, EnhancerConfig, preset
+from mpkit.data.stills import Stills, StillSet, read_stills
 from mpkit.errors import MediaError, MpkitError, WeightsError
 from mpkit.geometry import Pose
 from mpkit.losses.high_resolution import low_resolution_cycle_loss
@@ -23,7 +24,7 @@ from mpkit.networks.face_field import AVERAGE_ANCHORS
 from mpkit.training.config import TrainConfig
 from mpkit.training.loop import train
 from mpkit.training.run_state import save_run
-from mpkit.training.stages.enhancer import EnhancerObjective, Stills, StillSet, read_stills
+from mpkit.training.stages.enhancer import EnhancerObjective
 from mpkit.training.trainer import Trainer
 from mpkit.weights import load_network, load_tensors, save_weights
 

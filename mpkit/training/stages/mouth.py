@@ -42,16 +42,16 @@ class MouthObjective(Objective):
         of_source = of_source._replace(mouth=model.mouth(source_z + vector))
         of_driver = of_driver._replace(mouth=model.mouth(motions[1].expression + vector))
         turns = driver.pose.rotation, source.pose.rotation.repeat_interleave(count, 0)
-        hidden, tooth, colours = mouth_disocclusion(of_driver, of_source, seen, shown, turns).split([1, 1, 6], dim=1)
+        disocclusion, tooth, colours = mouth_disocclusion(of_driver, of_source, seen, shown, turns).split([1, 1, 6], dim=1)
         teeth, dark = interior_colours(colours, source.picture.repeat_interleave(count, 0))
         weight = mask_weight(pairs, attention_map(driver.pose, driver.picture.shape[-1]))
         labels = driver.labels
-        inside = weight * (labels.mouth & ~pairs.flow_valid)
+        interior = weight * (labels.mouth & ~pairs.flow_valid)
         picture = driver.picture[:, :3]
         terms = {
-            "mask": mask_loss(torch.sigmoid(MASK_AT_REST - hidden), pairs.flow_valid, weight),
-            "teeth": mask_loss(torch.sigmoid(tooth), labels.teeth, inside * torch.where(labels.teeth, TOOTH, 1)),
-            "teeth_colour": colour_loss(teeth, picture, inside * labels.teeth, TEETH_QUANTILE),
-            "dark_colour": colour_loss(dark, picture, inside * ~labels.teeth, DARK_QUANTILE),
+            "mask": mask_loss(torch.sigmoid(MASK_AT_REST - disocclusion), pairs.flow_valid, weight),
+            "teeth": mask_loss(torch.sigmoid(tooth), labels.teeth, interior * torch.where(labels.teeth, TOOTH, 1)),
+            "teeth_colour": colour_loss(teeth, picture, interior * labels.teeth, TEETH_QUANTILE),
+            "dark_colour": colour_loss(dark, picture, interior * ~labels.teeth, DARK_QUANTILE),
         }
         return Losses(sum(terms.values()), terms, None)

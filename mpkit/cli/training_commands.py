@@ -235,7 +235,7 @@ def train(arguments: list[str]) -> None:
       mpkit train mouth --data runs/heads --run runs/mouth --init runs/warps/weights.safetensors --steps 600
       mpkit train base --data runs/heads --run runs/first --init runs/mouth/weights.safetensors --freeze mouth
       mpkit train base --data runs/heads --run runs/small --preset nano --steps 20 --batch-size 2
-      mpkit train enhancer --data my_photos --run runs/enhancer --steps 1000 --learning-rate 2e-3 --warmup 20
+      mpkit train enhancer --data my_photos --run runs/enhancer --steps 5000
       accelerate launch --num_processes 4 -m mpkit train base --data runs/heads --run runs/large --preset base512
     """
     description = inspect.cleandoc(train.__doc__)

@@ -40,13 +40,14 @@ def test_no_two_people_are_alike():
 
 
 def test_the_pack_is_what_the_code_renders():
-    """Coordinates come back within 1e-4 canonical units, all else to the bit (pictures: within a grey level on another
-    processor)."""
+    """Coordinates come back within 1e-4 canonical units, and all else exactly, on the processor that made the pack. On
+    another, the last bit of a float16 coordinate and single pixels may differ."""
     number = 5
     packed, fresh = load_people()[number], render_identity(SEEDS[number], FRAMES, SIZE)
     assert packed.keys() == fresh.keys()
     for name in ("vertices", "neutral"):
-        assert np.abs(packed[name] - fresh[name].astype(np.float32)).max() < 1e-4
+        difference = np.abs(packed[name] - fresh[name].astype(np.float32))
+        assert difference.mean() < 1e-4 and (difference < 1e-4 + np.spacing(np.abs(fresh[name]))).all()
     assert np.abs(packed["images"].astype(int) - fresh["images"]).mean() < 0.5
     assert (packed["triangle"] == fresh["triangle"]).mean() > 0.99
     for name in ("rotation", "translation", "scale", "actions", "gaze", "faces"):

@@ -1,8 +1,9 @@
-"""One-shot adaptation: the targets are real, the sources renders, synthetic people are in every batch. It overfits the
+"""One-shot adaptation: pairs of the real picture and its renders, and synthetic people in every batch. It overfits the
 one still, leaves frozen parts as they are, resumes bit-equal, and refuses what it cannot use in one line."""
 
 import dataclasses
 import tempfile
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ from mpkit.training.stages.adapt import FROZEN, STILL_PAIRS, AdaptObjective, ada
 from mpkit.weights import load_tensors
 
 SIZE = 64
-STEPS = 90
+STEPS = 50
 
 
 def bundled_people(seeds: range, size: int) -> list[dict]:
@@ -45,7 +46,7 @@ def adapted(portrait, weights, tmp_path_factory):
     """A whole adaptation: its config, its result, the weights it wrote, the lines that it said. Random weights take a
     higher learning rate than trained ones."""
     folder = tmp_path_factory.mktemp("adapt")
-    config = dataclasses.replace(adapt_config(weights, folder / "run", STEPS), learning_rate=3e-3)
+    config = dataclasses.replace(adapt_config(weights, folder / "run", STEPS), learning_rate=5e-4)
     output, lines = folder / "mine.safetensors", []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adaptation, "synthetic_people", bundled_people)
@@ -63,33 +64,36 @@ def batches(config):
     return AdaptObjective(config).batches()
 
 
-def test_the_target_is_the_real_picture_to_the_byte(config, batches, portrait):
+def test_the_real_frame_is_the_head_crop_to_the_byte(config, portrait):
     image = read_image(portrait)
     with make_tracker() as tracker, Matte() as matte:
         crop = Crop.of(tracker.detect(image)[0])
         alpha = (matte.in_crop(image, crop, SIZE) * 255).round().astype(np.uint8)
     wanted = np.concatenate([cut(image, crop, SIZE), alpha[..., None]], axis=2)
     assert np.array_equal(HeadShards(config.data[0]).sample(0, REAL)["images"], wanted)
-    wanted = torch.from_numpy(wanted).movedim(-1, 0).float() / 255
-    wanted[:3] *= wanted[3:].clone()
-    for step in range(8):
-        driver = batches[step].driver
-        assert all(torch.equal(picture, wanted) for picture in driver.picture[:STILL_PAIRS]) and driver.reliable.all()
 
 
-def test_sources_are_renders_and_sometimes_the_real_picture(batches):
-    pairs = [batches[step] for step in range(12)]
-    difference = torch.cat([(batch.source.picture - batch.driver.picture)[:STILL_PAIRS] for batch in pairs])
-    difference = difference.abs().mean((1, 2, 3))
-    assert 0 < (difference == 0).sum() < len(difference) / 2
-    assert difference[difference > 0].min() > 0.005
+def test_each_pair_has_the_real_picture_as_target_or_source(config, batches):
+    """Pairs of renders and the real picture in both directions, and of the real picture with itself. All pixels of a
+    real target count."""
+    image = torch.from_numpy(HeadShards(config.data[0]).sample(0, REAL)["images"]).movedim(-1, 0).float() / 255
+    real = torch.cat([image[:3] * image[3:], image[3:]])
+    kinds = Counter()
+    for step in range(20):
+        source, driver = batches[step].source.picture[:STILL_PAIRS], batches[step].driver
+        for index, (a, b) in enumerate(zip(source, driver.picture)):
+            from_real, to_real = torch.equal(a, real), torch.equal(b, real)
+            kinds[from_real, to_real] += 1
+            assert not to_real or driver.reliable[index].all()
+            assert from_real == to_real or (a - b).abs().mean() > 0.005
+    assert kinds[False, False] == 0 < kinds[True, True] < min(kinds[False, True], kinds[True, False])
 
 
 def test_held_out_renders_are_never_trained_on(config, batches):
     assert set(HELD_OUT_FRAMES).isdisjoint({REAL, *TRAINING_FRAMES})
     frames = HeadShards(config.data[0]).field("rotation", 0)
-    sources = torch.cat([batches[step].source.pose.rotation[:STILL_PAIRS] for step in range(20)]).numpy()
-    numbers = {int(np.abs(frames - source).sum((1, 2)).argmin()) for source in sources}
+    poses = [side.pose.rotation[:STILL_PAIRS] for step in range(20) for side in batches[step][:2]]
+    numbers = {int(np.abs(frames - pose).sum((1, 2)).argmin()) for pose in torch.cat(poses).numpy()}
     assert numbers <= {REAL, *TRAINING_FRAMES} and len(numbers) > 10
 
 
@@ -116,19 +120,20 @@ def test_synthetic_people_are_read_by_their_true_actions():
 
 def test_the_one_still_is_overfitted(config, adapted, weights):
     """From random weights, in STEPS steps of 4 pairs, with synthetic people in every batch."""
-    objective, pairs = AdaptObjective(config), StillPairs(config.data[0], 1, [REAL])[0]
+    objective, pairs = AdaptObjective(config), StillPairs(config.data[0], 1, [(REAL, REAL)])[0]
     with torch.no_grad():
         before, after = (objective(load_model(path), pairs).terms["reconstruction"] for path in (weights, adapted[2]))
     assert after < 0.4 * before
     scores = adapted[1]
     assert scores.after["self"].psnr > scores.before["self"].psnr + 4
-    assert scores.after["held_out"].distance < scores.before["held_out"].distance
+    assert scores.after["to_real"].distance < scores.before["to_real"].distance
 
 
 def test_only_what_is_not_frozen_changes(adapted, weights):
     before, after = (load_tensors(path)[0] for path in (weights, adapted[2]))
-    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
-    assert changed == {name.split(".")[0] for name in before} - set(FROZEN)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not [name for name in changed if name.startswith(FROZEN)]
+    assert {name.split(".")[0] for name in changed} == {name.split(".")[0] for name in before} - set(FROZEN)
 
 
 def test_the_result_animates_and_names_its_origin(adapted, weights, portrait):

@@ -1,12 +1,11 @@
 """The data of stage `adapt`: one still, and a few synthetic people against forgetting.
 
-The still is lifted (`data.lifted`): its renders in random poses and expressions are the sources. The target is the real
-picture, the head crop cut from the still, so no colour of a target is invented. Both are written once, as shards
-(`data.shards`): an interrupted run continues with the same frames.
+The still is lifted (`data.lifted`) and rendered in random poses and expressions. Its frames make three kinds of pairs:
+- from a render to the real picture, the head crop cut from the still: no colour of the target is invented;
+- from the real picture to itself;
+- from the real picture to a render, as in use; no loss counts where the target's colours are unreliable.
+The frames are written once, as a shard (`data.shards`): an interrupted run continues with the same ones.
 """
-
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,20 +23,23 @@ from mpkit.faces.matte import Matte
 from mpkit.synthetic.heads import render_identity
 
 REAL = 0  # number of the still's frame that is the real picture; the others are renders
-TRAINING_FRAMES = range(1, 25)  # of the still, sources in training
-HELD_OUT_FRAMES = range(25, 31)  # of the still, sources that are never trained on
-SELF_SHARE = 0.25  # of the still's pairs, the real picture is the source, too
+TRAINING_FRAMES = range(1, 25)  # renders that are trained on
+HELD_OUT_FRAMES = range(25, 31)  # renders that are not
+SELF_SHARE = 0.2  # of the still's pairs: the real picture and itself. The two other kinds share the rest
 SYNTHETIC_SEEDS = range(800_000, 800_012)  # of people that are trained on
 HELD_OUT_SEEDS = range(800_012, 800_014)  # of people that are never trained on, to measure forgetting
 SYNTHETIC_FRAMES = 4  # of each
 
 
-def still_person(image: np.ndarray, face: Face, matte: Matte, size: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """The still (H, W, 3) uint8 as a person with frames of `size` pixels: frame REAL is the head crop of the picture
-    itself, with the tracker's numbers; all others are renders. The fields are those of `data.people.People`. Raises
-    NoFaceError for a face that is seen too much from the side."""
+def check_yaw(face: Face) -> None:
+    """Raises NoFaceError for a face that is seen too much from the side to be lifted."""
     if abs(yaw := face.angles[0]) > MAX_YAW:
         raise NoFaceError(f"the face is turned aside by {abs(yaw):.0f} degrees; more than {MAX_YAW} cannot be lifted")
+
+
+def still_person(image: np.ndarray, face: Face, matte: Matte, size: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """The still (H, W, 3) uint8 as a person with frames of `size` pixels: frame REAL is the head crop of the picture
+    itself, with the tracker's numbers; all others are renders. The fields are those of `data.people.People`."""
     crop = Crop.of(face)
     lifted = lift(image, face, matte.in_crop(image, crop, TEXTURE_SIDE), crop)
     rng = np.random.default_rng(seed)
@@ -71,17 +73,23 @@ def with_readings(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 class StillPairs(PairSet):
-    """Pairs of one still, not augmented: the driver is the real picture, the source one of the frames `sources` of its
-    shard, drawn at random. `seed`, `part` and `parts` are those of PairSet."""
+    """Pairs of one still, not augmented: each is one of `pairs`, (source, driver) frame numbers, drawn at random.
+    `seed`, `part` and `parts` are those of PairSet."""
 
     def __init__(
-        self, shard: str | Path, batch_size: int, sources: Sequence[int], seed: int = 0, part: int = 0, parts: int = 1
+        self, shard: str, batch_size: int, pairs: list[tuple[int, int]], seed: int = 0, part: int = 0, parts: int = 1
     ):
-        super().__init__({str(shard): 1.0}, batch_size, 1, seed, False, part, parts)
-        self.sources = sources
+        super().__init__({shard: 1.0}, batch_size, 1, seed, False, part, parts)
+        self.pairs = pairs
 
     def _sample_person(self, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
-        return [self.collections[0].sample(0, int(frame)) for frame in (rng.choice(self.sources), REAL)]
+        return [self.collections[0].sample(0, frame) for frame in self.pairs[rng.integers(len(self.pairs))]]
+
+
+def training_pairs() -> list[tuple[int, int]]:
+    """The (source, driver) frame numbers to draw from. Those of the real picture and itself are there several times."""
+    pairs = [pair for frame in TRAINING_FRAMES for pair in ((frame, REAL), (REAL, frame))]
+    return pairs + [(REAL, REAL)] * round(len(pairs) * SELF_SHARE / (1 - SELF_SHARE))
 
 
 class OneShotPairs(Dataset):
@@ -89,8 +97,7 @@ class OneShotPairs(Dataset):
     each. `still` and `people` are folders of shards."""
 
     def __init__(self, still: str, people: str, counts: tuple[int, int], seed: int = 0, part: int = 0, parts: int = 1):
-        real = [REAL] * round(len(TRAINING_FRAMES) * SELF_SHARE / (1 - SELF_SHARE))
-        self.still = StillPairs(still, counts[0], [*real, *TRAINING_FRAMES], seed, part, parts)
+        self.still = StillPairs(still, counts[0], training_pairs(), seed, part, parts)
         self.people = PairSet({people: 1.0}, counts[1], 1, seed, part=part, parts=parts)
 
     def __getitem__(self, step: int) -> Pairs:

@@ -18,6 +18,7 @@ from mpkit.data.one_shot import (
     SYNTHETIC_FRAMES,
     SYNTHETIC_SEEDS,
     StillPairs,
+    check_yaw,
     head_crop,
     still_person,
     synthetic_people,
@@ -39,10 +40,12 @@ from mpkit.training.trainer import Trainer
 from mpkit.weights import save_weights
 
 TIMED_STEPS = 3  # by which the time of a step is measured; the first is slower and does not count
+SHARD = "shard-00000"  # the only one of each folder
 HELD_OUT_PEOPLE = "held-out-people"  # folder in a run
 MEASURES = {
     "self": "the picture from itself",
-    "held_out": "the picture from held-out renders",
+    "to_real": "the picture from held-out renders",
+    "from_real": "held-out renders from the picture",
     "people": "held-out synthetic people",
 }
 
@@ -50,7 +53,7 @@ MEASURES = {
 class Score(NamedTuple):
     """How near predictions are to their targets, mean over pairs."""
 
-    psnr: float  # dB in the matte
+    psnr: float  # dB in the matte, where colours are reliable
     distance: float  # perceptual distance of the middle of the crop, `losses.perceptual`
 
 
@@ -101,9 +104,12 @@ def write_still(still: Path, face: str | int, config: TrainConfig, size: int, sa
     with make_tracker() as tracker, Matte() as matte:
         try:
             found = select_face(tracker.detect(image), face)
-            _write(folder, lambda: [still_person(image, found, matte, size)], say)
+            check_yaw(found)
         except NoFaceError as error:
             raise NoFaceError(f"{still}: {error}") from None
+        if not (folder / SHARD).exists():
+            say("rendering; the first time on a machine, the body model Anny builds its cache: up to 150 s more")
+        _write(folder, lambda: [still_person(image, found, matte, size)], say)
         crop = head_crop(image, found, matte, size)
     if not np.array_equal(HeadShards(folder).sample(0, REAL)["images"], crop):
         raise MpkitError(f"{config.run} holds a run on another picture or face; give a new folder")
@@ -125,8 +131,9 @@ def measure(model: BaseModel, config: TrainConfig) -> dict[str, Score]:
     device, still = next(model.parameters()).device, config.data[0]
     people = {str(Path(config.run, HELD_OUT_PEOPLE)): 1.0}
     pairs = {
-        "self": [StillPairs(still, 1, [REAL])[0]],
-        "held_out": [StillPairs(still, 1, [frame])[0] for frame in HELD_OUT_FRAMES],
+        "self": [StillPairs(still, 1, [(REAL, REAL)])[0]],
+        "to_real": [StillPairs(still, 1, [(frame, REAL)])[0] for frame in HELD_OUT_FRAMES],
+        "from_real": [StillPairs(still, 1, [(REAL, frame)])[0] for frame in HELD_OUT_FRAMES],
         "people": [PairSet(people, 4, SYNTHETIC_FRAMES - 1, augment=False)[0]],
     }
     objective = AdaptObjective(config).to(device)
@@ -134,8 +141,10 @@ def measure(model: BaseModel, config: TrainConfig) -> dict[str, Score]:
     for name, batches in pairs.items():
         rows = []
         for batch in batches:
-            losses, target = objective(model, batch.to(device)), batch.driver.picture.to(device)
-            psnr = psnr_inside(losses.made.rendering.image, target[:, :3], target[:, 3:])
+            batch = batch.to(device)
+            losses, driver = objective(model, batch), batch.driver
+            matte = driver.picture[:, 3:] * driver.reliable
+            psnr = psnr_inside(losses.made.rendering.image, driver.picture[:, :3], matte)
             rows.append((float(psnr.mean()), float(losses.terms["perceptual"])))
         scores[name] = Score(*np.mean(rows, axis=0).tolist())
     return scores
@@ -169,7 +178,7 @@ def _write_people(folder: Path, seeds: range, size: int, say: Callable[[str], No
 
 def _write(folder: Path, make: Callable[[], list[dict[str, np.ndarray]]], say: Callable[[str], None]) -> None:
     """Writes people as the only shard of a folder, unless it is there."""
-    shard = folder / "shard-00000"
+    shard = folder / SHARD
     if shard.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)

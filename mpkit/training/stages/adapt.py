@@ -8,7 +8,8 @@ from mpkit.networks.base import load_model
 from mpkit.training.config import TrainConfig
 from mpkit.training.stages.base import BaseObjective, BaseWeights
 
-FROZEN = ("motion", "actions", "read_actions", "mouth")  # one closed mouth teaches nothing about motion and mouths
+# The branch of e_s is frozen because e_s conditions the frozen mouth field: teeth would move off the lips.
+FROZEN = ("motion", "actions", "read_actions", "mouth", "appearance.vector")
 STILL_PAIRS = 3  # of a batch; the others are of synthetic people
 
 
@@ -35,6 +36,7 @@ class AdaptObjective(BaseObjective):
 def adapt_config(weights: Path, run: Path, steps: int = 0) -> TrainConfig:
     """The settings of a run in the folder `run` that starts from `weights`. Raises WeightsError."""
     model = load_model(weights)
+    parts = dict(model.named_modules())
     return TrainConfig(
         data=(str(run / "still"), str(run / "people")),
         run=str(run),
@@ -47,6 +49,6 @@ def adapt_config(weights: Path, run: Path, steps: int = 0) -> TrainConfig:
         ema=0.95,
         save_every=25,
         log_every=10,
-        freeze=tuple(part for part in FROZEN if getattr(model, part) is not None),
+        freeze=tuple(part for part in FROZEN if part in parts),
         base=str(weights.resolve()),
     )

@@ -31,13 +31,13 @@ def flow_picture(flow: Tensor, alpha: Tensor | None = None, max_length: float | 
     shown = _coverage(alpha, identity_flow(*offset.shape[1:]))
     lengths = F.pad(offset.norm(dim=0)[shown > VISIBLE], (0, 1))  # 0 if there is no foreground
     longest = max_length or float(lengths.quantile(STRONG_SHARE))
-    colours = torch.lerp(torch.tensor(BACKGROUND), _flow_colours(offset / max(longest, 1e-6)), shown[..., None])
+    colours = torch.lerp(torch.tensor(BACKGROUND), flow_colours(offset / max(longest, 1e-6)), shown[..., None])
     figure = new_figure(5.0, 7.4)
     axes, legend = figure.subplots(1, 2, width_ratios=(3, 1))
     draw_picture(axes, colours.numpy(), title)
     directions = identity_flow(200, 200)[0]
     inside = (directions.norm(dim=0) <= 1).float()
-    wheel = torch.cat([_flow_colours(directions), inside[..., None]], dim=2)
+    wheel = torch.cat([flow_colours(directions), inside[..., None]], dim=2)
     draw_picture(legend, wheel.numpy(), "source position\nlies to the …")
     legend.spines[:].set_visible(False)
     for x, y, name in ((0, -1.18, "top"), (0, 1.18, "bottom"), (-1.18, 0, "left"), (1.18, 0, "right")):
@@ -117,7 +117,7 @@ def _coverage(alpha: Tensor | None, points: Tensor) -> Tensor:
     return torch.ones(points.shape[2:]) if alpha is None else _at(single(alpha, 3), points)[0].clamp(0, 1)
 
 
-def _flow_colours(offset: Tensor) -> Tensor:
+def flow_colours(offset: Tensor) -> Tensor:
     """Offsets (2, h, w), length 1 in full colour -> RGB (h, w, 3) in [0, 1]."""
     x, y = offset.numpy()
     hue, saturation = np.arctan2(y, x) / (2 * np.pi) % 1, np.hypot(x, y).clip(0, 1)

@@ -1,5 +1,6 @@
 """Pictures in rows and grids, masks over a picture, the axes of a head."""
 
+import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import torch
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from PIL import Image
 from torch import Tensor
 
 from mpkit.geometry import Pose, angles_from_rotation
@@ -66,6 +68,29 @@ def picture_grid(
 def picture_row(pictures: Tensor | Sequence, titles: Sequence[str] = (), background: str = "white") -> Figure:
     """Pictures side by side, a title above each. See `picture_grid` for what a picture may be."""
     return picture_grid([pictures], titles, background=background)
+
+
+class MovingPicture:
+    """Pictures one after another, which a notebook shows as an animated PNG that starts again at its end."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+
+    def _repr_png_(self) -> bytes:
+        return self.data
+
+
+def moving_picture(pictures: Sequence, rate: float = 12, width: int = 160) -> MovingPicture:
+    """Pictures of one size as a film, `rate` of them a second, `width` pixels wide. See `picture_row` for what a
+    picture may be. All share 256 colours, so that the file stays small."""
+    frames = [Image.fromarray(to_pixels(picture)) for picture in pictures]
+    size = width, round(width * frames[0].height / frames[0].width)
+    frames = [frame.resize(size, Image.LANCZOS) for frame in frames]
+    palette = Image.fromarray(np.concatenate(frames)).quantize(256)
+    first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    data = io.BytesIO()
+    first.save(data, "png", save_all=True, append_images=others, duration=round(1000 / rate), loop=0)
+    return MovingPicture(data.getvalue())
 
 
 def mask_overlay(picture: Tensor | np.ndarray, mask: Tensor, label: str = "mask", title: str = "") -> Figure:

@@ -72,12 +72,20 @@ def pale(pixels: np.ndarray, strength: float = 0.75) -> np.ndarray:
 
 def principal_components(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Vectors (N, C) along their `count` directions of largest variance: coordinates (N, count), and the share of the
-    variance that each holds (count,). The largest entry of a direction is positive, so that a picture is repeatable."""
-    centred = vectors - vectors.mean(axis=0)
-    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    variance that each holds (count,)."""
+    mean, directions, share = principal_directions(vectors, count)
+    return (vectors - mean) @ directions.T, share
+
+
+def principal_directions(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean of vectors (N, C), (C,); their `count` directions of largest variance, (count, C); the share of the
+    variance that each holds, (count,). The largest entry of a direction is positive, so that a picture is
+    repeatable."""
+    mean = vectors.mean(axis=0)
+    _, singular, directions = np.linalg.svd(vectors - mean, full_matrices=False)
     directions = directions[:count]
     directions = directions * np.sign(directions[np.arange(len(directions)), abs(directions).argmax(axis=1)])[:, None]
-    return centred @ directions.T, singular[:count] ** 2 / max((singular**2).sum(), 1e-30)
+    return mean, directions, singular[:count] ** 2 / max((singular**2).sum(), 1e-30)
 
 
 def draw_picture(axes, values: np.ndarray, title: str = "", **options):

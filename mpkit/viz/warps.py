@@ -31,7 +31,7 @@ def warp_lattice(warp: Warp, part: Part = "composed", title: str = ""):
     import plotly.graph_objects as go
 
     grid, identity = warp_grid(warp, part)
-    x, y, z, depth = _lattice_lines(torch.cat([grid, identity[..., 2:]], dim=-1), LAYERS, ACROSS, THROUGH).T
+    x, y, z, depth = lattice_lines(torch.cat([grid, identity[..., 2:]], dim=-1), LAYERS, ACROSS, THROUGH).T
     lattice = go.Scatter3d(
         x=x, y=y, z=z, mode="lines", hoverinfo="skip", showlegend=False,
         line={"width": 2.5, "color": depth, "colorscale": SHADES, "cmin": -1, "cmax": 1,
@@ -76,7 +76,7 @@ def _cube():
     """The edges of the cube [-1, 1] as a plotly trace."""
     import plotly.graph_objects as go
 
-    edges = _lattice_lines(2 * identity_grid(2, 2, 2)[0], 2, 2, 2)
+    edges = lattice_lines(2 * identity_grid(2, 2, 2)[0], 2, 2, 2)
     options = {"mode": "lines", "hoverinfo": "skip", "showlegend": False, "line": {"width": 2, "color": "#a9b0b6"}}
     return go.Scatter3d(**dict(zip("xyz", edges.T)), **options)
 
@@ -90,7 +90,7 @@ def _thinned(points: Tensor, counts: tuple[int, int, int]) -> Tensor:
     return points
 
 
-def _lattice_lines(points: Tensor, layers: int, across: int, through: int) -> np.ndarray:
+def lattice_lines(points: Tensor, layers: int, across: int, through: int) -> np.ndarray:
     """Lines through points (D, H, W, K), one after another, (N, K), with a row of NaN after each: in each of `layers`
     depth layers `across` rows and as many columns, and `through` x `through` lines in depth."""
     depth, height, width = points.shape[:3]

@@ -5,6 +5,10 @@ import inspect
 import traceback
 from collections.abc import Callable
 
+PLOTLY = "application/vnd.plotly.v1+json"
+# A copy of the plotly figure under widgets. Jupyter shows the widgets; notebooks/build.py makes a still of the figure.
+SHOWN_FIGURE = "application/vnd.mpkit.figure+json"
+
 
 def explore(fn: Callable, /, **widgets) -> "Explorer":
     """One widget for each argument of `fn`, and below them what `fn` returns; it runs again at each change.
@@ -63,7 +67,10 @@ class Explorer:
                 print("".join(traceback.format_exception(error)))
 
     def _repr_mimebundle_(self, **options) -> dict:
-        """The widgets; and the result as a PNG, for readers of a notebook that has no kernel."""
+        """The widgets; and the result as a PNG, or as plotly's JSON, for readers of a notebook that has no kernel."""
         bundle = self.box._repr_mimebundle_(**options)
-        to_png = getattr(self.result, "_repr_png_", None)
-        return {**bundle, "image/png": base64.b64encode(to_png()).decode()} if to_png else bundle
+        if to_png := getattr(self.result, "_repr_png_", None):
+            bundle["image/png"] = base64.b64encode(to_png()).decode()
+        elif hasattr(self.result, "to_plotly_json"):
+            bundle[SHOWN_FIGURE] = self.result.to_plotly_json()
+        return bundle

@@ -1,0 +1,158 @@
+"""Four pictures of a portrait in one motion, fast enough for sliders: the result, and what leads to it.
+
+`viewer` shows them under sliders in a notebook. The demo page draws the same ones.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from mpkit.actions import ACTIONS, READING, vector
+from mpkit.animation.animator import Animator, Portrait
+from mpkit.animation.still import over_background
+from mpkit.animation.transfer import FrameMotion
+from mpkit.geometry import angles_from_rotation, identity_flow, rotation_from_angles
+from mpkit.networks.base import Driven
+from mpkit.networks.detail import render_at
+from mpkit.viz.flows import flow_colours
+from mpkit.viz.style import principal_directions
+from mpkit.viz.warps import lattice_lines
+
+SIDE = 256  # pixels of each picture
+SMOOTH = 2  # the lattice is drawn this many times larger
+FLOW_LENGTH = 0.35  # offset in full colour, half sides of the crop
+TILT = (25.0, -15.0)  # yaw and pitch in degrees by which the lattice is turned, so that its depth shows
+LATTICE_SIZE = 0.6  # of the lattice in its picture, so that its corners stay inside
+NEAR, FAR = np.array([29, 78, 121]), np.array([197, 217, 168])  # RGB of a lattice's lines
+
+
+class Control(NamedTuple):
+    """A number that a visitor moves: an angle in degrees, or a fraction of a facial action."""
+
+    name: str
+    label: str
+    least: float
+    largest: float
+    step: float
+
+
+CONTROLS = (
+    Control("yaw", "turn", -35, 35, 1),
+    Control("pitch", "nod", -25, 25, 1),
+    Control("roll", "tilt", -30, 30, 1),
+    Control("jawOpen", "mouth open", 0, 1, 0.05),
+    Control("smile", "smile", 0, 1, 0.05),
+    Control("blink", "blink", 0, 1, 0.05),
+    Control("gaze_x", "look aside", -1.5, 1.5, 0.1),
+    Control("browInnerUp", "brows up", 0, 1, 0.05),
+)
+ANGLES = ("yaw", "pitch", "roll")
+GAZE_X = len(ACTIONS)  # its place in the 54 numbers of a face
+
+
+class Views(NamedTuple):
+    """Pictures (SIDE, SIDE, 3) uint8 of one motion."""
+
+    picture: np.ndarray  # what the model renders
+    lattice: np.ndarray  # w_->d: the points of the canonical volume that the cells of the output sample
+    flow: np.ndarray  # where each pixel lies in the source picture, as colours
+    features: np.ndarray  # a depth slice of the driven volume, as colours of its principal components
+
+
+CAPTIONS = ("result", "w_→d: sampled points", "flow to the source", "slice of the driven volume")
+
+
+class ComponentColours:
+    """Features as colours: the three principal components of a volume (1, C, D, H, W) are red, green and blue."""
+
+    def __init__(self, volume: Tensor):
+        features = volume[0].float().cpu().flatten(1).mT.numpy()  # (cells, C)
+        self.mean, self.directions, _ = principal_directions(features, 3)
+        parts = (features - self.mean) @ self.directions.T
+        self.low, self.high = np.quantile(parts, (0.02, 0.98), axis=0)
+
+    def slice(self, volume: Tensor, depth: float = 0.4) -> np.ndarray:
+        """A slice of this volume, or of one with the same features, (SIDE, SIDE, 3) uint8. `depth`: from 0 (nearest)
+        to 1 (farthest). Equal colours are similar features."""
+        cells = volume[0, :, round(depth * (volume.shape[2] - 1))].float().cpu().movedim(0, -1).numpy()
+        parts = (cells - self.mean) @ self.directions.T  # (H, W, 3)
+        colours = ((parts - self.low) / (self.high - self.low).clip(1e-9)).clip(0, 1)
+        return np.asarray(Image.fromarray((255 * colours).astype(np.uint8)).resize((SIDE, SIDE), Image.NEAREST))
+
+
+class MotionViews:
+    """The views of a portrait, of which everything that does not change is prepared once."""
+
+    def __init__(self, animator: Animator, portrait: Portrait):
+        """Raises ValueError for a model without the detail path, which has no flow."""
+        if not animator.model.config.detail:
+            raise ValueError("the views need a model with the detail path")
+        self.animator, self.portrait = animator, portrait
+        self.background = torch.nn.functional.interpolate(portrait.background, size=(SIDE, SIDE), mode="area")
+        self.colours = ComponentColours(portrait.avatar.canonical)
+
+    @property
+    def start(self) -> dict[str, float]:
+        """The values of CONTROLS at which the portrait is as in its picture."""
+        angles = angles_from_rotation(self.portrait.motion.pose.rotation)
+        shown = {name: round(angle.item()) for name, angle in zip(ANGLES, angles)}
+        shown["gaze_x"] = round(self.portrait.motion.numbers[0, GAZE_X].item() / READING[GAZE_X].item(), 1)
+        return {control.name: 0.0 for control in CONTROLS} | shown
+
+    def motion(self, **values: float) -> FrameMotion:
+        """The motion with these values of CONTROLS. Actions are added to the picture's own expression; angles and gaze
+        take its place. Raises ValueError for an unknown name or a value out of range."""
+        values = self.start | values
+        rotation = rotation_from_angles(*(torch.tensor([float(values.pop(name))]) for name in ANGLES))
+        own, gaze_x = self.portrait.motion, values.pop("gaze_x") * READING[GAZE_X]
+        numbers = own.numbers + torch.from_numpy(vector(**values))
+        numbers[:, : len(ACTIONS)].clamp_(0, 1)
+        numbers[:, GAZE_X] = float(gaze_x)
+        return FrameMotion(own.pose._replace(rotation=rotation), numbers)
+
+    @torch.inference_mode()
+    def __call__(self, depth: float = 0.4, **values: float) -> Views:
+        """The views of a motion. `depth`: of the slice, from 0 (nearest) to 1 (farthest)."""
+        driven = self.animator.drive(self.portrait, self.motion(**values))
+        foreground = render_at(self.portrait.picture, driven.rendering.detail.float(), SIDE)
+        return Views(
+            over_background(foreground, self.background), draw_lattice(driven), draw_flow(driven),
+            self.colours.slice(driven.volume, depth),
+        )  # fmt: skip
+
+
+def draw_lattice(driven: Driven) -> np.ndarray:
+    """The lattice of w_->d, seen from a little above and aside; lines near the viewer are dark."""
+    lines = lattice_lines(driven.warp.grid[0].float().cpu(), 3, 9, 3)  # with a row of NaN after each line
+    yaw, pitch = (torch.tensor([angle]) for angle in TILT)
+    turned = lines @ rotation_from_angles(yaw, pitch, torch.zeros(1))[0].numpy().T
+    pixels = (turned[:, :2] * LATTICE_SIZE + 1) * (SIDE * SMOOTH / 2)
+    canvas = Image.new("RGB", (SIDE * SMOOTH,) * 2, "white")
+    draw = ImageDraw.Draw(canvas)
+    ends = np.flatnonzero(np.isnan(lines[:, 0]))
+    strokes = [slice(start, end) for start, end in zip([0, *ends + 1], ends)]
+    for stroke in sorted(strokes, key=lambda stroke: -turned[stroke, 2].mean()):  # the farthest first
+        nearness = np.clip((1 - turned[stroke, 2].mean()) / 2, 0, 1)
+        colour = tuple((FAR + (NEAR - FAR) * nearness).astype(int).tolist())
+        draw.line([tuple(point) for point in pixels[stroke].tolist()], fill=colour, width=SMOOTH + 1)
+    return np.asarray(canvas.resize((SIDE, SIDE), Image.LANCZOS))
+
+
+def draw_flow(driven: Driven) -> np.ndarray:
+    """The flow to the source in the colours of `flow_picture`; white where a pixel stays, grey background."""
+    flow, alpha = driven.rendering.detail.flow[0].float().cpu(), driven.rendering.alpha.float().cpu()
+    offset = flow - identity_flow(*flow.shape[1:])[0]
+    shown = torch.nn.functional.interpolate(alpha, size=flow.shape[1:], mode="area")[0, 0].clamp(0, 1)
+    colours = torch.lerp(torch.tensor(0.9), flow_colours(offset / FLOW_LENGTH), shown[..., None])
+    return np.asarray(Image.fromarray((255 * colours.numpy()).astype(np.uint8)).resize((SIDE, SIDE), Image.BILINEAR))
+
+
+def viewer(animator: Animator, portrait: Portrait, **values: float):
+    """A widget of a notebook: drag the head or move sliders, and see the four views follow. `values` of CONTROLS are
+    those at which it starts, by default those of the picture."""
+    from mpkit.viz.viewer_widget import Viewer
+
+    return Viewer(MotionViews(animator, portrait), values)

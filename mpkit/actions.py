@@ -65,6 +65,27 @@ def vector(**fractions: float) -> np.ndarray:
     return numbers
 
 
+def with_gaze(actions: np.ndarray, gaze: np.ndarray) -> np.ndarray:
+    """A copy of `actions` (52,) whose eyeLook actions express the gaze (2,) in [-1, 1]: x to the picture's right, y
+    down. Inverse of `gaze_of`."""
+    x, y = gaze
+    looks = {"OutLeft": x, "InRight": x, "InLeft": -x, "OutRight": -x}
+    looks |= {"DownLeft": y, "DownRight": y, "UpLeft": -y, "UpRight": -y}
+    actions = actions.copy()
+    for name, value in looks.items():
+        actions[ACTIONS.index("eyeLook" + name)] = max(value, 0)
+    return actions
+
+
+def gaze_of(actions: np.ndarray) -> np.ndarray:
+    """The gaze (2,) float32 in [-1, 1] that the eyeLook actions among `actions` (52,) express: x to the picture's
+    right, y down. It is the mean of both eyes."""
+    value = dict(zip(ACTIONS, actions.tolist(), strict=True))
+    x = value["eyeLookOutLeft"] + value["eyeLookInRight"] - value["eyeLookInLeft"] - value["eyeLookOutRight"]
+    y = value["eyeLookDownLeft"] + value["eyeLookDownRight"] - value["eyeLookUpLeft"] - value["eyeLookUpRight"]
+    return np.array([x / 2, y / 2], np.float32)
+
+
 def _indices(name: str) -> list[int]:
     """The places in the 54 numbers that a name of `vector` sets."""
     if name in ("gaze_x", "gaze_y"):

@@ -31,6 +31,7 @@ def test_every_row_is_trained_and_measured(shards, tmp_path, monkeypatch):
         save_weights(tmp_path / name, kind(preset("nano", table)))
         for module in (ablation, __import__("mpkit.training.stages.picture_objective", fromlist=["x"])):
             monkeypatch.setattr(module, name, tmp_path / name)
+    monkeypatch.setattr(ablation, "MEASURED_BATCHES", 1)
     data = (str(shards),)
     results = ablate(data, data, data, tmp_path / "runs", steps=1, batch_size=2, progress=False)
     assert list(results) == ["everything", *(f"without {part}" for part in (*WITHOUT, STILLS))]

@@ -7,9 +7,8 @@ from face_pictures import make_face
 from support import NANO, some_motion, some_picture, some_pose, stirred
 from torch.testing import assert_close
 
+from mpkit.data.bundled_people import load_people
 from mpkit.data.pairs import PairSet
-from mpkit.data.shards import write_shards
-from mpkit.data.tracked import track_shards
 from mpkit.faces import Crop
 from mpkit.faces.anchors import ANCHOR_DEPTHS, ANCHOR_LANDMARKS, anchors_in, anchors_of, flip_anchors
 from mpkit.faces.canonical import CANONICAL_FACE
@@ -95,10 +94,8 @@ def test_offsets_of_source_and_driver_have_the_alignment_of_the_source():
     assert rest.shape == LONG_FACE.shape and (rest - LONG_FACE)[:, 2].abs().max() > 0
 
 
-def test_pairs_have_the_anchors_of_each_person(tmp_path):
-    write_shards(tmp_path, 2, frames=3, size=64, seed=3)
-    track_shards(tmp_path)
-    batch = PairSet({str(tmp_path): 1.0}, 4, 2, augment=False)[0]
+def test_pairs_have_the_anchors_of_each_person():
+    batch = PairSet.from_people(load_people()[:2], 4, 2, augment=False)[0]
     assert batch.source.anchors.shape == (4, 3, 3) and batch.driver.anchors.shape == (8, 3, 3)
     offset = batch.source.anchors[..., :2] - torch.tensor(AVERAGE_ANCHORS)
     assert 0 < offset.abs().max() < MAX_ANCHOR_OFFSET

@@ -93,7 +93,8 @@ def test_only_the_first_driver_frame_is_tracked(student_file, clip, tmp_path, mo
         tracker.detect = lambda image: tracked.append(image.shape) or detect(image)
         return tracker
 
-    monkeypatch.setattr("mpkit.animation.student_animator.make_tracker", counted)
+    for module in ("driver", "student_animator"):
+        monkeypatch.setattr(f"mpkit.animation.{module}.make_tracker", counted)
     animator = StudentAnimator.load(student_file, 1, device="cpu")
     options = Options(max_frames=5, paste_back=False, size=64)
     result = animator.animate(PORTRAITS[0], clip, tmp_path / "out.gif", options)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from support import meta, random_loss, some_pose, stirred, unreached
 from torch.testing import assert_close
+from training_runs import train_until_first_save
 
 from mpkit import Animator
 from mpkit.assets import EXAMPLES
@@ -23,7 +24,6 @@ from mpkit.networks.blocks import upsample
 from mpkit.networks.face_field import AVERAGE_ANCHORS
 from mpkit.training.config import TrainConfig
 from mpkit.training.loop import train
-from mpkit.training.run_state import save_run
 from mpkit.training.stages.enhancer import EnhancerObjective
 from mpkit.training.trainer import Trainer
 from mpkit.weights import load_network, load_tensors, save_weights
@@ -183,7 +183,7 @@ def test_batches_are_divided_among_processes(stills):
     whole = StillSet(stills, 4)[5]
     halves = [StillSet(stills, 4, part=part, parts=2)[5] for part in (0, 1)]
     assert torch.equal(whole.picture, torch.cat([half.picture for half in halves]))
-    with pytest.raises(MpkitError, match="a batch of 2 stills cannot be divided among 2 processes"):
+    with pytest.raises(MpkitError, match="give --batch-size 4 or more"):
         StillSet(stills, 2, parts=2)
 
 
@@ -217,7 +217,7 @@ def test_self_pairs_show_their_still_and_cross_pairs_another_motion(config, stil
     objective, batch = objective_and_batch(config, stills)
     stirred(objective.base)  # a new base model shows every expression alike
     own, crossed = objective.drive(batch).chunk(2)
-    assert own.shape == crossed.shape == (2, 3, 64, 64)
+    assert own.shape == crossed.shape == (2, 3, 64, 64) and objective.samples == 2
     assert (own - crossed).abs().mean() > 1e-3
     same = batch._replace(pose=Pose(*(part[:1].repeat_interleave(2, 0) for part in batch.pose)))
     own, crossed = objective.drive(same._replace(numbers=batch.numbers[:1].repeat(2, 1))).chunk(2)
@@ -275,19 +275,9 @@ def test_base_model_and_enhancer_must_have_one_size(weights):
 
 
 def test_resume_is_bit_equal(config, stills, tmp_path, monkeypatch):
-    class Killed(Exception):
-        pass
-
-    def save_then_die(*arguments):
-        save_run(*arguments)
-        raise Killed
-
     whole, parts = (dataclasses.replace(config, run=str(tmp_path / name)) for name in ("whole", "parts"))
     enhancer = train(whole, "enhancer", progress=False)
-    with monkeypatch.context() as patch:
-        patch.setattr("mpkit.training.trainer.save_run", save_then_die)
-        with pytest.raises(Killed):
-            train(parts, "enhancer", progress=False)
+    train_until_first_save(parts, "enhancer", monkeypatch)
     train(parts, "enhancer", progress=False)
     first, second = (load_tensors(tmp_path / name / "state.safetensors")[0] for name in ("whole", "parts"))
     assert first.keys() == second.keys() and not any(name.startswith("base") for name in first)
@@ -304,14 +294,13 @@ def test_held_out_stills_are_not_augmented(config, stills):
     assert all(any(torch.equal(picture, still) for still in pictures) for picture in held_out[3].picture)
 
 
-@pytest.mark.slow
 def test_two_stills_are_learned_by_heart(config, stills):
     """From a random base model, whose pictures are far from the stills."""
-    config = dataclasses.replace(config, steps=50, learning_rate=4e-3, warmup=5)
+    config = dataclasses.replace(config, steps=20, learning_rate=6e-3, warmup=2)
     trainer = Trainer(config, "enhancer")
     batch = StillSet(stills[:2], 2, augment=False)[0]
     losses = [trainer.step(batch)["l1"].value for _ in range(config.steps)]
-    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+    assert np.mean(losses[-3:]) < 0.6 * losses[0]
 
 
 # --- animation -------------------------------------------------------------------------------------------------------

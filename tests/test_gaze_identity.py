@@ -1,4 +1,4 @@
-"""The networks whose features are losses: where they look, what they learn, and where their gradients go."""
+"""The gaze and identity networks, whose features are losses: their crops, their losses, their gradients."""
 
 import math
 
@@ -47,7 +47,7 @@ def test_angle_between_gazes_by_hand():
     assert angle_between(aside, down).item() == pytest.approx(both, abs=1e-3)
 
 
-def test_a_closed_eye_looks_nowhere():
+def test_the_gaze_of_closed_eyes_has_no_loss():
     numbers = torch.zeros(2, 54)
     numbers[:, 52] = 1
     numbers[1, BLINKS] = 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mpkit.actions import ACTIONS
+from mpkit.actions import ACTIONS, gaze_of
 from mpkit.data.pairs import mouth_inside, true_flow
 from mpkit.data.shards import HeadShards, write_shards
 from mpkit.errors import MediaError
@@ -14,7 +14,7 @@ from mpkit.synthetic.anatomy import express, in_mouth, landmarks_on, load_templa
 from mpkit.synthetic.heads import MIN_CAMERA_DISTANCE, in_perspective, render_identity, surface_layout
 from mpkit.synthetic.look import carved, floats, sample_look
 from mpkit.synthetic.painting import KINDS, finish, sample_style
-from mpkit.synthetic.poses import SyntheticMotion, gaze_of, rotation_matrix, sample_actions, sample_motion
+from mpkit.synthetic.poses import SyntheticMotion, rotation_matrix, sample_actions, sample_motion
 from mpkit.synthetic.raster import interpolate, rasterize, vertex_normals
 from mpkit.synthetic.shading import Mesh, Scene, shade, shadow_map, sky_visibility
 from mpkit.synthetic.wear import PARTS

@@ -1,4 +1,4 @@
-"""The layout keeps: imports run downwards only, networks need no picture library, files and signatures stay short."""
+"""The package: imports run downwards only, networks need no picture library, files and signatures are short."""
 
 import ast
 import subprocess
@@ -27,7 +27,7 @@ MODULES = {module_of(file) for file in FILES}
 
 
 def imports_of(file, everywhere=True):
-    """The modules of mpkit that a file imports, in functions too or at its top level alone."""
+    """The modules of mpkit that a file imports, at its top level or, with `everywhere`, in functions too."""
     tree = ast.parse(file.read_text())
     found = set()
     for node in ast.walk(tree) if everywhere else tree.body:

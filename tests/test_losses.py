@@ -1,4 +1,4 @@
-"""Each loss: right value on a case done by hand, and a gradient that reaches what it must and only that."""
+"""Each loss: its value on a case computed by hand; its gradient reaches the networks that it trains and no others."""
 
 import dataclasses
 import math
@@ -40,7 +40,7 @@ def labels_at(points: torch.Tensor) -> Labels:
 
 
 def some_pairs(count: int = 2, drivers: int = 2, size: int = 64) -> Pairs:
-    """A batch of soft colours with labels that say: nothing moved."""
+    """A batch of smooth colours whose labels show no motion between source and driver."""
     torch.manual_seed(0)
 
     def frames(n):
@@ -130,7 +130,7 @@ def test_mask_is_one_where_the_source_shows_and_zero_where_it_hides():
     assert (flat.grad[..., :4, :] < 0).all() and (flat.grad[..., 4:, :] > 0).all()
 
 
-def test_colours_count_where_they_are_weighed():
+def test_colours_count_by_their_weights():
     picture, weight = torch.full((1, 3, 8, 8), 0.5), torch.zeros(1, 4, 4)
     weight[:, :2] = 2
     colour = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
@@ -142,7 +142,7 @@ def test_colours_count_where_they_are_weighed():
 
 
 @pytest.mark.parametrize("quantile", [0.2, 0.5, 0.7])
-def test_where_pictures_differ_colours_go_for_a_quantile(quantile):
+def test_the_best_colour_for_several_pictures_is_a_quantile(quantile):
     """Of a hundred pictures with a grey of 0.00 to 0.99 no other grey costs less."""
     pictures = (torch.arange(100.0) / 100).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
     weight, greys = torch.ones(100, 2, 2), torch.arange(0.05, 1, 0.1)
@@ -150,7 +150,7 @@ def test_where_pictures_differ_colours_go_for_a_quantile(quantile):
     assert greys[int(np.argmin(costs))].item() == pytest.approx(quantile, abs=0.051)
 
 
-def test_what_is_hidden_must_be_painted_near_eyes_and_mouth_alone():
+def test_occluded_points_must_be_painted_near_eyes_and_mouth_alone():
     pairs = some_pairs()
     attention, shown = torch.ones(len(pairs.flow), 1, 64, 64), torch.ones_like(pairs.flow_valid)
     attention[..., attention.shape[-1] // 2 :] = 10  # the right half
@@ -163,9 +163,8 @@ def test_what_is_hidden_must_be_painted_near_eyes_and_mouth_alone():
     assert (weight[:, 1::2, :middle] == 1).all() and (weight[:, 1::2, middle:] == 10).all()
 
 
-def test_what_a_mouth_uncovers_is_learned_without_rendering(monkeypatch):
-    """The stage `mouth` teaches teeth and the colours of both kinds where the source hides them, near eyes and mouth,
-    and nothing but `MouthField`."""
+def test_stage_mouth_trains_the_mouth_field_alone(monkeypatch):
+    """It learns teeth and both colours, without rendering, where the source hides them near eyes and mouth."""
     torch.manual_seed(0)
     pairs = some_pairs()
     hidden = pairs.flow_valid.clone()
@@ -193,7 +192,7 @@ def test_a_preset_without_a_mouth_field_has_no_stage_for_it():
         MouthObjective(TrainConfig(preset="nano"))(BaseModel(config), some_pairs())
 
 
-def test_smoothness_lets_affine_fields_be():
+def test_smoothness_of_affine_fields_is_zero():
     delta = identity_grid(6, 6, 6).movedim(-1, 1) * 0.3 + 0.1
     assert smoothness_loss(delta).item() == pytest.approx(0, abs=1e-10)
     assert smoothness_loss(delta.square()) > 0
@@ -236,8 +235,8 @@ def test_objective_reaches_every_network():
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in child.parameters()), name
 
 
-def test_nothing_is_learned_where_a_picture_only_guesses():
-    """Whatever a driver shows there, the losses are the same, and no gradient comes from there."""
+def test_unreliable_pixels_have_no_loss_and_no_gradient():
+    """Other colours there leave the losses equal, and the gradient is 0 there."""
     torch.manual_seed(0)
     model, objective, pairs = BaseModel(preset("nano")), BaseObjective(TrainConfig(preset="nano")), some_pairs()
     pairs.driver.reliable[..., :40] = False
@@ -269,8 +268,8 @@ def test_feature_matching_teaches_the_prediction_alone():
     assert real[1].features[0].grad is None and fake[1].features[0].grad.sum() > 0
 
 
-def test_gan_gradients_go_where_they_must():
-    """The critic's into the critic alone, the generator's through it into the picture, which is not detached."""
+def test_gan_losses_train_discriminator_and_generator_apart():
+    """The discriminator's loss reaches the discriminator alone; the generator's passes through it to the picture."""
     torch.manual_seed(0)
     model, pairs = BaseModel(preset("nano")), some_pairs()
     objective = BaseObjective(
@@ -287,7 +286,7 @@ def test_gan_gradients_go_where_they_must():
     assert all(p.grad.abs().sum() > 0 for p in objective.discriminator.parameters())
 
 
-def test_the_critic_learns_to_tell():
+def test_the_discriminator_learns_to_tell_real_from_fake():
     torch.manual_seed(0)
     objective = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, adversarial=1.0)))
     model, pairs = BaseModel(preset("nano")), some_pairs()

@@ -95,7 +95,7 @@ def test_detail_path_moves_the_picture_with_the_head():
     assert_close(image[..., 8:-8, 8 + step : -8], picture[:, :3, 8:-8, 8 : -8 - step], atol=1e-4, rtol=0)
 
 
-def test_what_the_picture_cuts_off_goes_on_beyond_its_edge():
+def test_the_picture_is_continued_beyond_its_lower_edge():
     """A head that moves up by a cell takes the lowest row with it, down to the new edge: no gap, no fading alpha."""
     model, picture, motion = copying_model(), some_picture(), some_motion()
     up = motion._replace(pose=identity_pose()._replace(translation=torch.tensor([[0, -2 / NANO.volume_size, 0]])))
@@ -104,8 +104,9 @@ def test_what_the_picture_cuts_off_goes_on_beyond_its_edge():
     assert_close(result[:, :, -EDGE:], picture[:, :, -1:].expand(-1, -1, EDGE, -1), atol=1e-4, rtol=0)
 
 
-def test_what_one_side_of_a_face_hides_the_other_may_show():
-    """Nothing of the warped source, all of its mirrored side: a head that faces the camera is its own mirror image."""
+def test_the_mirrored_source_is_a_second_source_of_pixels():
+    """With weight 0 for the warped source and 1 for its mirrored side, a head that faces the camera comes out
+    mirrored."""
     model, picture, ahead = copying_model(), some_picture(), some_motion(yaw=0, pitch=0, roll=0)
     with torch.no_grad():
         model.render.out.bias[4 * model.render.shuffle**2 : 5 * model.render.shuffle**2] = -50

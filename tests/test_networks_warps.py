@@ -1,4 +1,4 @@
-"""What each warp means, who sees what, and where gradients go: the mistakes of others, each as a test."""
+"""Directions and order of the warps, the inputs of each network, and gradients; each test excludes a common mistake."""
 
 import pytest
 import torch
@@ -202,7 +202,7 @@ def test_expression_and_pose_of_the_driver_both_move_the_frame():
         assert (model.drive(avatar, other).rendering.image - frame).abs().max() > 1e-3
 
 
-def test_a_source_is_worked_out_once():
+def test_a_source_is_computed_once():
     model = BaseModel(NANO).eval()
     once = calls_to(model.appearance, model.warp_source, model.refine)
     avatar = model.source(some_picture(), some_motion())
@@ -265,14 +265,14 @@ def test_one_pass_reaches_every_parameter(config):
 
 
 def test_a_neutral_face_has_z_zero():
-    """Its constant belongs to e: what z says is what the face does."""
+    """z is 0 for a neutral face, so that it holds the expression alone; a constant belongs to e."""
     model = stirred(BaseModel(NANO))
     z = model.actions(torch.cat([torch.zeros(1, 54), torch.rand(2, 54)]))
     assert_close(z[0], torch.zeros(NANO.latent_size))
     assert (z[1:].norm(dim=1) > 0.1).all()
 
 
-def test_the_gaze_alone_says_where_eyes_look():
+def test_gaze_numbers_replace_the_eye_look_actions():
     model, numbers = BaseModel(NANO), torch.rand(1, 54)
     looks = [index for index, name in enumerate(ACTIONS) if name.startswith("eyeLook")]
     other, gaze = numbers.clone(), numbers.clone()
@@ -281,15 +281,16 @@ def test_the_gaze_alone_says_where_eyes_look():
     assert not torch.allclose(model.actions(gaze), model.actions(numbers))
 
 
-def test_numbers_end_where_no_face_that_was_learned_from_goes_on():
+def test_numbers_beyond_the_range_of_training_are_clamped():
     model, limit = BaseModel(NANO), 1.5 * torch.from_numpy(READING)[None]
     assert_close(model.actions(2 * limit), model.actions(limit))
     assert_close(model.actions(-2 * limit), model.actions(-limit))
     assert not torch.allclose(model.actions(0.9 * limit), model.actions(limit))
 
 
-def test_fine_fields_add_to_both_warps_and_hide():
-    """A step in the source's field moves what is sampled; logits of the mouth's take the mask away and paint."""
+def test_the_face_field_shifts_points_and_the_mouth_field_masks_and_paints():
+    """A constant in the source's face field shifts the flow by as much. High disocclusion logits of the mouth field set
+    the mask to 0, and its colours are painted there."""
     torch.manual_seed(1)
     model = without_expression(BaseModel(NANO)).eval()
     picture, motion = some_picture(), some_motion()
@@ -320,8 +321,9 @@ def test_fine_fields_add_to_both_warps_and_hide():
     assert_close(teeth.mean((1, 2)), (light * torch.tensor([1, 0, 1])).clamp(max=1), atol=1e-3, rtol=0)
 
 
-def test_what_an_open_mouth_shows_is_not_hidden():
-    """Of the two logits of what the driver's lips show, the source's mouth chooses, where it is and as it is turned."""
+def test_an_open_source_mouth_selects_the_second_logit():
+    """Where the source's mouth is open, the driver's disocclusion logit is its second one, else its first. The source's
+    mouth is looked up at the source's point, along the ray of its turned head."""
     points = torch.tensor([[[[0.0, 0.1, -0.5], [0.3, 0.1, -0.5]]]])
     still, turned = torch.eye(3)[None], rotation_from_angles(*torch.tensor([[-30.0], [0.0], [0.0]]))
     of_driver, of_source = torch.zeros(1, 9, 8, 8), torch.zeros(1, 9, 8, 8)
@@ -336,28 +338,28 @@ def test_what_an_open_mouth_shows_is_not_hidden():
     assert mouth_disocclusion(driver, source, deep, deep, (still, turned))[0, 0].item() == pytest.approx(-2, abs=1e-3)
 
 
-def test_insides_of_mouths_lie_in_the_light_of_the_source():
+def test_interior_colours_are_ratios_to_the_mean_colour_of_the_face():
     picture = torch.full((1, 4, 32, 32), 0.4)
     ratio = torch.tensor([[1.2, 1.0, 0.8, 0.3, 0.2, 0.1]]).T.view(1, 6, 1, 1)
     teeth, dark = interior_colours(torch.logit(ratio / 2), picture)
     assert_close(torch.cat([teeth, dark], dim=1), 0.4 * ratio)
 
 
-def test_the_likelier_is_shown():
-    """Sharpened, what is hidden for sure stays so, what hardly is goes, and the edge between them stays in place."""
+def test_sharpening_moves_disocclusion_logits_away_from_their_edge():
+    """Logits up to 0 and the edge itself, MASK_AT_REST = 3, stay. Those between go towards 0, those beyond grow."""
     hidden = torch.tensor([-2.0, 0.0, 1.5, 3.0, 4.5])
     clear = sharpen_disocclusion(hidden)
     assert_close(clear[[0, 1, 3]], hidden[[0, 1, 3]])
     assert 0 < clear[2] < 0.3 and clear[4] > 10
 
 
-def test_growth_is_the_area_that_a_flow_shows():
+def test_area_ratio_is_the_area_that_a_flow_maps_a_pixel_to():
     plain = identity_flow(16, 16)
     assert_close(area_ratio(plain)[..., 2:-2, 2:-2], torch.ones(1, 1, 12, 12))
     scale = torch.tensor([0.5, 1.5]).view(1, 2, 1, 1)
     assert_close(area_ratio(plain * scale)[..., 2:-2, 2:-2], torch.full((1, 1, 12, 12), 0.75))
-    assert area_ratio(plain * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1))[..., 2:-2, 2:-2].max() == -1  # from behind
-    turned = torch.stack([(plain[:, 0] * 2).sin(), plain[:, 1]], dim=1)  # a cylinder, ever more at a slant
+    assert area_ratio(plain * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1))[..., 2:-2, 2:-2].max() == -1  # mirrored
+    turned = torch.stack([(plain[:, 0] * 2).sin(), plain[:, 1]], dim=1)  # a cylinder: its sides are seen at a slant
     shares = area_ratio(turned)[0, 0, 8]
     assert shares[8] > 1.8 and shares[1] < 0.2
 

@@ -1,4 +1,4 @@
-"""`mpkit plot`: every logged number is drawn; what is no run is refused in one line."""
+"""`mpkit plot`: every logged number is drawn; a folder without a run is refused in one line."""
 
 import json
 

@@ -10,6 +10,7 @@ from clips import write_clip
 from PIL import Image
 from support import stirred, unreached
 from torch.testing import assert_close
+from training_runs import train_until_first_save
 
 from mpkit.assets import EXAMPLES
 from mpkit.data.distillation import HELD_OUT_STEP, DistillationSet, prepare_distillation
@@ -22,7 +23,6 @@ from mpkit.media.video_reader import VideoReader
 from mpkit.training.config import TrainConfig
 from mpkit.training.distil import affordable_steps, held_out_error
 from mpkit.training.loop import train
-from mpkit.training.run_state import save_run
 from mpkit.training.stages.student import StudentObjective, StudentWeights, Teacher, teacher_of
 from mpkit.training.trainer import Trainer
 from mpkit.weights import load_tensors
@@ -54,7 +54,7 @@ def test_batches_depend_on_seed_and_step_alone(prepared):
     assert not same(batches(prepared, seed=3)[5], batches(prepared, seed=3)[6])
     halves = [batches(prepared, seed=3, part=part, parts=2)[5] for part in (0, 1)]
     assert same(batches(prepared, seed=3)[5], map(torch.cat, zip(*halves)))
-    with pytest.raises(MpkitError, match="a batch of 4 frames cannot be divided among 3 processes"):
+    with pytest.raises(MpkitError, match="a batch of 4 cannot be divided among 3 processes"):
         batches(prepared, parts=3)
 
 
@@ -140,6 +140,7 @@ def test_the_teacher_shows_each_portrait_at_its_own_place_on_black(config):
     teacher = teacher_of(config, torch.device("cpu"))
     batch = DistillationSet(config.data[0], 4, held_out=True)[0]
     assert torch.equal(teacher.poses(batch).rotation, batch.rotation)
+    assert StudentObjective(config).samples == config.batch_size
     for index, target in enumerate(teacher(batch)):
         avatar = int(batch.avatar[index])
         portrait = teacher.portraits[avatar]
@@ -194,19 +195,9 @@ def test_equations_name_terms_that_exist():
 
 
 def test_resume_is_bit_equal(config, tmp_path, monkeypatch):
-    class Killed(Exception):
-        pass
-
-    def save_then_die(*arguments):
-        save_run(*arguments)
-        raise Killed
-
     whole, parts = (dataclasses.replace(config, run=str(tmp_path / name)) for name in ("whole", "parts"))
     train(whole, "student", progress=False)
-    with monkeypatch.context() as patch:
-        patch.setattr("mpkit.training.trainer.save_run", save_then_die)
-        with pytest.raises(Killed):
-            train(parts, "student", progress=False)
+    train_until_first_save(parts, "student", monkeypatch)
     train(parts, "student", progress=False)
     first, second = (load_tensors(tmp_path / name / "state.safetensors")[0] for name in ("whole", "parts"))
     assert any(name.startswith("discriminator_optimizer.") for name in first)

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from mpkit.actions import ACTIONS, READING
+from mpkit.actions import ACTIONS, READING, gaze_of, with_gaze
 from mpkit.data.tracked import conditioning, true_actions
 from mpkit.faces.face import Face
-from mpkit.synthetic.poses import gaze_of, with_gaze
 
 JAW, BROW = ACTIONS.index("jawOpen"), ACTIONS.index("browInnerUp")
 

@@ -16,7 +16,7 @@ EVERY_LOSS = BaseWeights(adversarial=0.03, matching=1.0, cycle=0.1, gaze=0.3, id
 def test_a_step_needs_no_data_on_disk_and_names_each_equation():
     trainer = Trainer(TrainConfig(preset="nano", batch_size=2, drivers=1, weights=EVERY_LOSS))
     terms = trainer.step(trainer.data[0])
-    assert trainer.steps_done == 1
+    assert trainer.steps_done == 1 and trainer.objective.samples == 2
     equations = {name: term.equation for name, term in terms.items()}
     assert equations["perceptual"] == equations["gaze"] == equations["identity"] == "Eq. 4"
     assert equations["adversarial"] == equations["matching"] == equations["discriminator"] == "Eq. 5"

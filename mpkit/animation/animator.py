@@ -7,7 +7,7 @@ animator.animate("painting.jpg", "driver.mp4", "out.mp4")
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mpkit.actions import ACTIONS, NUMBERS
 from mpkit.animation.driver import open_driver
-from mpkit.animation.options import Options
+from mpkit.animation.options import Options, Progress, silent
 from mpkit.animation.output import Rendered, Result, write_animation
 from mpkit.animation.prefetch import prefetch
 from mpkit.animation.shoulder_shift import move_shoulders
@@ -193,12 +193,7 @@ class Animator:
         return F.interpolate(image.float(), size=(size, size), mode="bilinear", antialias=self.enhancer is not None)
 
     def animate(
-        self,
-        source: str | Path,
-        driver: str | Path,
-        output: str | Path,
-        options: Options = Options(),
-        progress: Callable[[int, int | None], None] = lambda done, total: None,
+        self, source: str | Path, driver: str | Path, output: str | Path, options=Options(), progress: Progress = silent
     ) -> Result:
         """Animates a still by a driver (clip, still or motion file) and writes a video file, a GIF or a folder of PNGs.
 

@@ -124,13 +124,13 @@ def open_driver(
     return ClipDriver(VideoReader(path, start, max_frames, fps), tracker, read_pixels)
 
 
-def read_still(path: str | Path, tracker: str) -> tuple[np.ndarray, Face]:
-    """A picture (H, W, 3) uint8 and its largest face. Raises MediaError, NoFaceError."""
+def read_still(path: str | Path, tracker: str = "mediapipe", which: int | str = "largest") -> tuple[np.ndarray, Face]:
+    """A picture (H, W, 3) uint8 and its face that `which` names, see `select_face`. Raises MediaError, NoFaceError."""
     picture = read_image(path)
     with make_tracker(tracker) as still_tracker:
         faces = still_tracker.detect(picture)
     try:
-        return picture, select_face(faces)
+        return picture, select_face(faces, which)
     except NoFaceError as error:
         raise NoFaceError(f"{path}: {error}") from None
 

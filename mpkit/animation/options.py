@@ -1,10 +1,17 @@
-"""The options of an animation, shared by the command line, the demo page and `Animator.animate`.
+"""The options of an animation and its progress, shared by the command line, the demo page and `Animator.animate`.
 
 They have a module of their own, so that `mpkit animate --help` need not import torch.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+Progress = Callable[[int, int | None], None]  # gets the number of frames done and about how many there are, or None
+
+
+def silent(done: int, total: int | None) -> None:
+    """A `Progress` that shows nothing."""
 
 
 @dataclass(frozen=True)

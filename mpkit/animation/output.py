@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from mpkit.animation.options import Options
+from mpkit.animation.options import Options, Progress
 from mpkit.animation.prefetch import prefetch
 from mpkit.animation.still import Still
 from mpkit.errors import NoFaceError
@@ -49,7 +49,7 @@ def write_animation(
     driver: tuple[Path, Clip],
     output: Path,
     options: Options,
-    progress: Callable[[int, int | None], None],
+    progress: Progress,
 ) -> Result:
     """Writes a video file, a GIF or a folder of PNGs, with the driver's sound.
 

@@ -4,7 +4,7 @@ import functools
 import itertools
 import json
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +15,14 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor
 
-from mpkit.animation.driver import STILL_FRAMES, STILL_RATE
+from mpkit.animation.driver import STILL_FRAMES, STILL_RATE, read_still
 from mpkit.animation.motion_file import is_motion_file
-from mpkit.animation.options import Options
+from mpkit.animation.options import Options, Progress, silent
 from mpkit.animation.output import Rendered, Result, write_animation
 from mpkit.animation.prefetch import prefetch
 from mpkit.animation.still import Still, over_background, to_tensor, with_matte
 from mpkit.device import check_precision, choose_device
-from mpkit.errors import MediaError, MpkitError, NoFaceError
+from mpkit.errors import MediaError, MpkitError
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.face import select_face
 from mpkit.faces.matte import Matte
@@ -89,12 +89,7 @@ class StudentAnimator:
         return over_background(rgba, still.background.to(self.device))
 
     def animate(
-        self,
-        source: str | Path,
-        driver: str | Path,
-        output: str | Path,
-        options: Options = Options(),
-        progress: Callable[[int, int | None], None] = lambda done, total: None,
+        self, source: str | Path, driver: str | Path, output: str | Path, options=Options(), progress: Progress = silent
     ) -> Result:
         """Animates the avatar by a clip or a still, and writes a video file, a GIF or a folder of PNGs.
 
@@ -104,12 +99,7 @@ class StudentAnimator:
         if self.portrait_name not in ("", Path(source).name):
             warnings.warn(f"the avatar was learned from {self.portrait_name}; {source} is another file", stacklevel=2)
         clip = open_pictures(driver, options)
-        image = read_image(source)
-        with make_tracker(self.tracker) as tracker:
-            try:
-                face = select_face(tracker.detect(image), options.face)
-            except NoFaceError as error:
-                raise NoFaceError(f"{source}: {error}") from None
+        image, face = read_still(source, self.tracker, options.face)
         still = Still.of(image, face, options.size, self.student.config.image_size, self._matte)
         rendered = self._rendered(still, clip.pictures)
         return write_animation(still, rendered, (Path(driver), clip), output, options, progress)

@@ -1,6 +1,5 @@
 """Tracking a whole clip: the motion of one face in it, as a `MotionTrack` that can drive any portrait."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 
 from mpkit.animation.driver import STILL_RATE, read_still
 from mpkit.animation.motion_file import MotionTrack
+from mpkit.animation.options import Progress, silent
 from mpkit.faces.follow import follow
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import is_still
@@ -23,7 +23,7 @@ def track(
     start: float = 0.0,
     max_frames: int | None = None,
     fps: float | None = None,
-    progress: Callable[[int, int | None], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> MotionTrack:
     """The motion of the face in a video, an animated GIF or a still; of several faces, that which is largest at first.
 

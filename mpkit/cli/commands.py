@@ -6,7 +6,7 @@ them, so that help is instant.
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from mpkit.animation.options import Options
+from mpkit.animation.options import Options, Progress
 from mpkit.errors import DeviceError, MediaError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -221,7 +221,7 @@ class Bench:
 
 
 @contextlib.contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int | None], None]]:
+def _progress_bar() -> Iterator[Progress]:
     """A bar on stderr with rate and remaining time. Yields `progress(frames done, about how many in all, or None)`."""
     from tqdm import tqdm
 

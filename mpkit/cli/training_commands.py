@@ -1,4 +1,4 @@
-"""The commands that make data and train: what each takes, its help, and what it does. See `mpkit.commands`."""
+"""The commands that make data and train: what each takes, its help, and what it does. See `mpkit.cli.commands`."""
 
 import dataclasses
 import inspect
@@ -220,14 +220,18 @@ class Adapt:
 
 
 def train(arguments: list[str]) -> None:
-    """Train the base model from shards of `mpkit heads`; a killed run resumes where it was.
+    """Train one stage. An interrupted run continues when the same command is given again.
 
-    `warps` teaches both warp generators alone, and `mouth` what lips that part show, from exact labels; `motion` E_mtn
-    alone what a tracker reads; they are quick. `gaze` and `identity` train the networks whose features are losses.
-    `base` is the model itself. `enhancer` is the network that doubles the resolution of its pictures: --data are then
-    folders of plain pictures (by default the example portraits), --base is a base model's weights. A run's folder holds
-    its state, weights.safetensors, stats.jsonl and grids of pictures. What --preset base256 and base512 do unless told
-    otherwise is the paper's recipe.
+      warps            both warp generators alone, from exact labels; quick
+      mouth            the network of the mouth interior alone, from exact labels; quick
+      motion           E_mtn alone: it reads head pose and expression from pixels; quick
+      gaze, identity   the networks whose features are losses of stage base
+      base             the whole base model
+      enhancer         G_enh, which doubles the resolution of the base model's pictures
+
+    --data are shard folders of `mpkit heads` and `mpkit prepare`; for the enhancer, which learns from stills, they are
+    folders of pictures. A run's folder gets its state, weights.safetensors, stats.jsonl and grids of pictures. Stages
+    base and enhancer follow the paper's recipe unless told otherwise, if --preset is base256 or base512.
 
     examples
       mpkit heads --output runs/heads --identities 200
@@ -253,7 +257,7 @@ def train(arguments: list[str]) -> None:
     from mpkit.training.stages.registry import STAGES
 
     name, kind = _preset_among(arguments), STAGES[stage].Weights
-    recipe = {"preset": name} | (RECIPES.get(name, {}) if stage == "base" else {})
+    recipe = {"preset": name} | RECIPES.get(stage, {}).get(name, {})
     weights = recipe.pop("weights", kind() if kind else None)
     default = TrainConfig(run=tyro.MISSING, **recipe)
 
@@ -261,7 +265,7 @@ def train(arguments: list[str]) -> None:
         config: Annotated[TrainConfig, tyro.conf.arg(name="")] = default,
         weights: kind = weights,
         init: Annotated[Path | None, tyro.conf.arg(help="weights to start from, a safetensors file")] = None,
-        device: Annotated[Device, tyro.conf.arg(help="auto is the best there is")] = "auto",
+        device: Annotated[Device, tyro.conf.arg(help="auto: cuda, else mps, else cpu")] = "auto",
         precision: Annotated[Precision, tyro.conf.arg(help="of the networks; bf16 and fp16 are for CUDA")] = "fp32",
     ) -> None:
         from mpkit.config import preset

@@ -21,17 +21,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mpkit.animation.driver import read_still
 from mpkit.animation.motion_file import is_motion_file
 from mpkit.animation.transfer import FrameMotion
 from mpkit.data.augment import colour_jitter, flip_numbers, flip_pose, recolour
+from mpkit.data.workers import share_of_batch
 from mpkit.errors import MediaError, MpkitError, NoFaceError
 from mpkit.faces.crop import Crop, cut
-from mpkit.faces.face import Face, Tracker, select_face
+from mpkit.faces.face import Face
 from mpkit.faces.follow import follow
 from mpkit.faces.trackers import make_tracker
 from mpkit.files import write_json
 from mpkit.geometry import identity_flow, identity_pose, sample
-from mpkit.media.images import read_image, temporary_folder
+from mpkit.media.paths import temporary_folder
 from mpkit.media.video_reader import VideoReader
 
 MARGIN = 1.25  # side of a stored crop over that of a head crop, so that training can move and scale the head in it
@@ -72,8 +74,6 @@ class DistillationSet(Dataset):
     """
 
     def __init__(self, folder: str | Path, batch_size: int, seed=0, held_out=False, part=0, parts=1):
-        if batch_size % parts:
-            raise MpkitError(f"a batch of {batch_size} frames cannot be divided among {parts} processes")
         folder = Path(folder)
         if not (folder / "inputs.json").exists():
             raise MediaError(f"{folder} is no folder that `mpkit distil` has prepared")
@@ -85,7 +85,7 @@ class DistillationSet(Dataset):
         frames = np.arange(len(self.numbers))
         self.frames = frames[(frames % HELD_OUT_STEP == HELD_OUT_STEP - 1) == held_out]
         self.batch_size, self.seed, self.held_out = batch_size, seed, held_out
-        self.samples = range(part * batch_size // parts, (part + 1) * batch_size // parts)  # of this process
+        self.positions = share_of_batch(batch_size, part, parts)  # of this process's samples
         if not len(self.frames):
             raise MediaError(f"{len(frames)} frames of the clips show a face; {HELD_OUT_STEP} are the least")
 
@@ -98,7 +98,7 @@ class DistillationSet(Dataset):
             pairs = range(step * self.batch_size, min((step + 1) * self.batch_size, self.avatars * len(self.frames)))
             samples = [self._sample(pair % self.avatars, self.frames[pair // self.avatars]) for pair in pairs]
         else:
-            samples = [self._random_sample(step, number) for number in self.samples]
+            samples = [self._random_sample(step, number) for number in self.positions]
         return DriverBatch(*map(torch.cat, zip(*samples)))
 
     def _random_sample(self, step: int, number: int) -> DriverBatch:
@@ -150,10 +150,9 @@ def prepare_distillation(
     with temporary_folder(folder.parent) as temporary:
         made = Path(temporary) / folder.name
         (made / "portraits").mkdir(parents=True)
-        with make_tracker() as tracker:
-            for number, path in enumerate(portraits, 1):
-                _check_face(path, tracker)
-                shutil.copyfile(path, made / "portraits" / f"{number:03d}-{path.name}")
+        for number, path in enumerate(portraits, 1):
+            read_still(path)  # raises if it shows no face
+            shutil.copyfile(path, made / "portraits" / f"{number:03d}-{path.name}")
         motions = []
         with (made / "pictures.rgb").open("wb") as file:
             for path in clips:
@@ -180,14 +179,6 @@ def portrait_names(folder: str | Path) -> list[str]:
 def stored_side(size: int) -> int:
     """Side in pixels of the stored crop around a head crop of `size` pixels."""
     return round(size * MARGIN)
-
-
-def _check_face(path: Path, tracker: Tracker) -> None:
-    """Raises MediaError or NoFaceError unless a picture shows a face."""
-    try:
-        select_face(tracker.detect(read_image(path)))
-    except NoFaceError as error:
-        raise NoFaceError(f"{path}: {error}") from None
 
 
 def _head_crops(path: Path, side: int) -> Iterator[tuple[np.ndarray, Face]]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mpkit.actions import gaze_of
 from mpkit.data.tracked import true_actions
 from mpkit.errors import NoFaceError
 from mpkit.faces.crop import Crop, cut
@@ -22,7 +23,7 @@ from mpkit.faces.matte import Matte
 from mpkit.media.images import read_image
 from mpkit.synthetic import wear
 from mpkit.synthetic.anatomy import Identity, average_identity, express, landmarks_on, load_template, move
-from mpkit.synthetic.poses import SyntheticMotion, gaze_of, rotation_matrix, sample_actions
+from mpkit.synthetic.poses import SyntheticMotion, rotation_matrix, sample_actions
 from mpkit.synthetic.raster import interpolate, rasterize
 
 SHEET_CELLS = 48  # along each side of the sheet behind the head

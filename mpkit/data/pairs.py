@@ -25,6 +25,7 @@ from mpkit.data.augment import (
 from mpkit.data.people import People, RenderedPeople
 from mpkit.data.shards import HeadShards
 from mpkit.data.tracked import conditioning
+from mpkit.data.workers import share_of_batch
 from mpkit.errors import MpkitError
 from mpkit.faces.anchors import anchors_of, flip_anchors
 from mpkit.geometry import Pose
@@ -54,13 +55,11 @@ class PairSet(Dataset):
         part: int = 0,
         parts: int = 1,
     ):
-        if batch_size % parts:
-            raise MpkitError(f"a batch of {batch_size} people cannot be divided among {parts} processes")
         self.collections = [
             shard if isinstance(shard, RenderedPeople) else HeadShards(shard, tracked=True) for shard in shards
         ]
         self.drivers, self.seed, self.augment = drivers, seed, augment
-        self.positions = range(part * batch_size // parts, (part + 1) * batch_size // parts)  # of its people in a batch
+        self.positions = share_of_batch(batch_size, part, parts)  # of its people
         weights = np.array([weight * len(people) for people, weight in zip(self.collections, shards.values())])
         self.probabilities = weights / weights.sum()  # of drawing a person from each collection
         if not any(len(_face_frames(p, n)) > drivers for p in self.collections for n in range(len(p))):

@@ -31,7 +31,8 @@ from mpkit.faces.follow import follow
 from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
 from mpkit.files import write_json
-from mpkit.media.images import is_still, one_line
+from mpkit.media.images import is_still
+from mpkit.media.paths import one_line
 from mpkit.media.video_reader import VideoReader
 
 STILL_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mpkit.data.augment import colour_jitter, flip_numbers, flip_pose, recolour
 from mpkit.data.pairs import JITTER
+from mpkit.data.workers import share_of_batch
 from mpkit.errors import MediaError, MpkitError
 from mpkit.faces.anchors import anchors_in, flip_anchors
 from mpkit.faces.crop import Crop, cut, pose_in
@@ -39,24 +40,23 @@ class StillSet(Dataset):
     """Batches of `batch_size` stills by the number of the step; they depend on the seed and the step alone.
 
     Neighbours in a batch drive each other in cross pairs, so they are different stills. With `parts` > 1, as many
-    processes divide each batch, and this one gets share number `part`. Raises MpkitError if it cannot be divided.
+    processes divide each batch, and this one gets share number `part`. Raises MpkitError if it cannot be divided
+    into equal shares of two or more.
     """
 
     def __init__(self, stills: list[Stills], batch_size: int, seed=0, augment=True, part=0, parts=1):
         """`stills`: two or more, each a batch of one with a uint8 picture, as `read_stills` returns them."""
-        if batch_size % parts or batch_size < 2 * parts:
-            raise MpkitError(
-                f"a batch of {batch_size} stills cannot be divided among {parts} processes: each needs as many as the "
-                "others, and two or more"
-            )
+        self.positions = share_of_batch(batch_size, part, parts)  # of this process's stills
+        if len(self.positions) < 2:
+            raise MpkitError(f"each process needs two stills or more of a batch: give --batch-size {2 * parts} or more")
         self.stills, self.batch_size, self.seed, self.augment = stills, batch_size, seed, augment
-        self.numbers = range(part * batch_size // parts, (part + 1) * batch_size // parts)  # of this process's stills
 
     def __getitem__(self, step: int) -> Stills:
         rng = np.random.default_rng((self.seed, step))
         pairs = [rng.choice(len(self.stills), 2, replace=False) for _ in range(0, self.batch_size, 2)]
         order = np.concatenate(pairs)
-        return _concatenate([self._still(order[n], np.random.default_rng((self.seed, step, n))) for n in self.numbers])
+        rngs = [np.random.default_rng((self.seed, step, n)) for n in self.positions]
+        return _concatenate([self._still(order[n], rng) for n, rng in zip(self.positions, rngs)])
 
     def _still(self, index: int, rng: np.random.Generator) -> Stills:
         """Still number `index`, in training with a random flip and mild colour jitter."""

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mpkit.actions import READING
+from mpkit.actions import READING, with_gaze
 from mpkit.data.shards import save_array
 from mpkit.data.workers import worker_pool
 from mpkit.faces.face import Face, Tracker
 from mpkit.faces.trackers import make_tracker
-from mpkit.synthetic.poses import with_gaze
 
 
 def conditioning(sample: dict[str, np.ndarray]) -> np.ndarray:

@@ -30,6 +30,7 @@ WITHOUT: dict[str, dict[str, float]] = {
     "supervised warps": {"warp": 0.0, "surface": 0.0, "flow": 0.0, "depth": 0.0},
 }
 STILLS = "lifted stills"
+MEASURED_BATCHES = 16  # of 8 people
 MEASURES = {
     "psnr": "PSNR in the matte, dB",
     "gaze": "gaze error, degrees",
@@ -76,12 +77,10 @@ def ablate(
 
 
 @torch.no_grad()
-def measure(
-    model: BaseModel, pairs: PairSet, gaze: GazeNetwork, identity: IdentityNetwork, batches: int = 16
-) -> dict[str, float]:
-    """Means over the first batches of pairs: see MEASURES."""
+def measure(model: BaseModel, pairs: PairSet, gaze: GazeNetwork, identity: IdentityNetwork) -> dict[str, float]:
+    """Means over the first MEASURED_BATCHES of `pairs`: see MEASURES."""
     sums = dict.fromkeys(MEASURES, 0.0)
-    for index in range(batches):
+    for index in range(MEASURED_BATCHES):
         batch = pairs[index]
         source, driver = batch.source, batch.driver
         count = len(driver.picture) // len(source.picture)
@@ -93,7 +92,7 @@ def measure(
         sums["gaze"] += float(angle_between(made.direction, wanted.direction).mean())
         sums["blink"] += float((made.blink - wanted.blink).abs().mean())
         sums["identity"] += float((identity(image) * identity(target)).sum(1).mean())
-    return {name: round(value / batches, 4) for name, value in sums.items()}
+    return {name: round(value / MEASURED_BATCHES, 4) for name, value in sums.items()}
 
 
 def psnr_inside(image: Tensor, target: Tensor, matte: Tensor) -> Tensor:

@@ -85,8 +85,7 @@ def bench(
     """Times `frames` driven frames (10 or more) at each of `sizes`, the sides of the animated crop in pixels.
 
     Returns plain JSON, see `format_bench`. Raises WeightsError, DeviceError, MediaError."""
-    if frames < 10:
-        raise MediaError(f"bench needs 10 frames or more, not {frames}")
+    check_frames(frames)
     animator = Animator.load(weights, device=device, precision=precision)
     image = read_image(example_portrait())
     with tempfile.TemporaryDirectory() as folder:
@@ -102,14 +101,32 @@ def bench(
     return {
         "weights": Path(weights).name,
         "preset": animator.model.config.preset,
-        "device": torch.cuda.get_device_name() if animator.device.type == "cuda" else animator.device.type,
-        "threads": torch.get_num_threads(),
-        "precision": precision,
-        "frames": frames,
+        **circumstances(animator.device, precision, frames),
         "sizes": rows,
         "renderer_gflop": round(gflop, 3),
         "convolution_gflops": round(rate, 1),
     }
+
+
+def check_frames(frames: int) -> None:
+    """Raises MediaError for fewer than 10 frames, whose median would mean little."""
+    if frames < 10:
+        raise MediaError(f"bench needs 10 frames or more, not {frames}")
+
+
+def circumstances(device: torch.device, precision: str, frames: int) -> dict:
+    """Where and how the times of a bench were measured, as JSON."""
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "frames": frames,
+    }
+
+
+def format_circumstances(result: dict) -> str:
+    """The `circumstances` in the result of a bench as text."""
+    return "on {device}, {threads} threads, {precision}, {frames} frames".format(**result)
 
 
 def example_portrait() -> Path:
@@ -225,8 +242,7 @@ def format_bench(result: dict) -> str:
     """The result of `bench` as a text table."""
     rows = result["sizes"]
     lines = [
-        f"{result['weights']} ({result['preset']}) on {result['device']}, {result['threads']} threads, "
-        f"{result['precision']}, {result['frames']} frames",
+        f"{result['weights']} ({result['preset']}) {format_circumstances(result)}",
         "",
         f"{'ms per driven frame':<34}" + "".join(f"{size + ' px':>10}" for size in rows),
     ]

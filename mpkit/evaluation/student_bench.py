@@ -8,8 +8,7 @@ import torch
 from mpkit.animation.animator import Animator
 from mpkit.animation.student_animator import StudentAnimator
 from mpkit.assets import DEFAULT_WEIGHTS
-from mpkit.errors import MediaError
-from mpkit.evaluation.bench import Stopwatch, example_portrait
+from mpkit.evaluation.bench import Stopwatch, check_frames, circumstances, example_portrait, format_circumstances
 from mpkit.faces.crop import cut
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import read_image
@@ -34,8 +33,7 @@ def bench_student(
     """Times `frames` driven frames (10 or more) of a student and of a base model at the student's size.
 
     Returns plain JSON, see `format_student_bench`. Raises WeightsError, DeviceError, MediaError."""
-    if frames < 10:
-        raise MediaError(f"bench needs 10 frames or more, not {frames}")
+    check_frames(frames)
     pupil = StudentAnimator.load(student, device=device, precision=precision)
     teacher = Animator.load(weights, device=device, precision=precision)
     image, size = read_image(example_portrait()), pupil.student.config.image_size
@@ -60,10 +58,7 @@ def bench_student(
         "teacher": Path(weights).name,
         "size": size,
         "avatars": pupil.student.config.avatars,
-        "device": torch.cuda.get_device_name() if teacher.device.type == "cuda" else teacher.device.type,
-        "threads": torch.get_num_threads(),
-        "precision": precision,
-        "frames": frames,
+        **circumstances(teacher.device, precision, frames),
         "stages": {stage: watch.milliseconds(stage) for stage in STAGES},
     }
 
@@ -73,7 +68,7 @@ def format_student_bench(result: dict) -> str:
     stages = result["stages"]
     lines = [
         f"{result['student']} ({result['avatars']} avatars, {result['size']} px) and its teacher {result['teacher']}",
-        f"on {result['device']}, {result['threads']} threads, {result['precision']}, {result['frames']} frames",
+        format_circumstances(result),
         "",
         "ms per driven frame",
         *(f"{label:<44}{stages[stage]:>8.1f}" for stage, label in STAGES.items()),

@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mpkit.actions import gaze_of
 from mpkit.synthetic import wear
 from mpkit.synthetic.acting import sample_clip
 from mpkit.synthetic.anatomy import Identity, average_identity, landmarks_on, load_template, move, sample_identity
 from mpkit.synthetic.look import FaceLayout, Look, carved, floats, sample_look
 from mpkit.synthetic.painting import Style, finish, sample_style
-from mpkit.synthetic.poses import SyntheticMotion, gaze_of, sample_motion
+from mpkit.synthetic.poses import SyntheticMotion, sample_motion
 from mpkit.synthetic.raster import rasterize, vertex_normals
 from mpkit.synthetic.shading import Mesh, Scene, shade, shadow_map, sky_visibility
 

@@ -1,4 +1,4 @@
-"""Poses and expressions of synthetic heads: random ones for single frames, and the gaze that facial actions express."""
+"""Poses and expressions of synthetic heads: random ones for single frames."""
 
 from typing import NamedTuple
 
@@ -128,24 +128,3 @@ def _sample_gaze_and_lids(rng: np.random.Generator, values: _ActionValues) -> No
     if values["eyeBlinkLeft"] + values["eyeBlinkRight"] > 0:
         for name in ("eyeWideLeft", "eyeWideRight", "eyeSquintLeft", "eyeSquintRight"):
             values[name] = 0.0  # a closing eyelid is neither wide open nor squinting
-
-
-def with_gaze(actions: np.ndarray, gaze: np.ndarray) -> np.ndarray:
-    """A copy of `actions` (52,) whose eyeLook actions express the gaze (2,) in [-1, 1]: x to the picture's right, y
-    down. Inverse of `gaze_of`."""
-    x, y = gaze
-    looks = {"OutLeft": x, "InRight": x, "InLeft": -x, "OutRight": -x}
-    looks |= {"DownLeft": y, "DownRight": y, "UpLeft": -y, "UpRight": -y}
-    actions = actions.copy()
-    for name, value in looks.items():
-        actions[ACTIONS.index("eyeLook" + name)] = max(value, 0)
-    return actions
-
-
-def gaze_of(actions: np.ndarray) -> np.ndarray:
-    """The gaze (2,) float32 in [-1, 1] that the eyeLook actions among `actions` (52,) express: x to the picture's
-    right, y down. It is the mean of both eyes."""
-    value = dict(zip(ACTIONS, actions.tolist(), strict=True))
-    x = value["eyeLookOutLeft"] + value["eyeLookInRight"] - value["eyeLookInLeft"] - value["eyeLookOutRight"]
-    y = value["eyeLookDownLeft"] + value["eyeLookDownRight"] - value["eyeLookUpLeft"] - value["eyeLookUpRight"]
-    return np.array([x / 2, y / 2], np.float32)

@@ -11,24 +11,26 @@ import tyro
 class TrainConfig:
     """One run of a stage. The same config and data give the same run, however often it is interrupted."""
 
-    data: tuple[str, ...] = ()  # shard folders, each optionally "FOLDER:WEIGHT"; none: the bundled people at 64 px
+    # shard folders, each optionally "FOLDER:WEIGHT", by default the bundled people (64 px); for stage enhancer
+    # folders of pictures, by default the example portraits
+    data: tuple[str, ...] = ()
     run: str = ""  # folder of the run: state, weights, stats.jsonl, grids
     validation: tuple[str, ...] = ()  # folders never trained on: their losses go to validation.jsonl at each save
-    preset: str = "tiny"
-    steps: int = 10_000
-    batch_size: int = 4  # people in a batch, of all processes together
-    drivers: int = 2  # driver frames of each person
-    learning_rate: float = 5e-4
-    last_learning_rate: float = 1e-6  # of the cosine schedule
-    warmup: int = 200  # steps
-    betas: tuple[float, float] = (0.9, 0.999)  # the paper's 0.5 stalls W in small batches (docs/training-log.md)
-    weight_decay: float = 1e-2
-    clip: float = 1.0  # gradient norm
-    ema: float = 0.998
+    preset: str = "tiny"  # nano, tiny, base256 or base512
+    steps: int = 10_000  # of the whole run, those before an interruption included
+    batch_size: int = 4  # people, for the enhancer stills, in a batch of all processes together
+    drivers: int = 2  # driver frames of each person; enhancer and student have none
+    learning_rate: float = 5e-4  # after the warm-up
+    last_learning_rate: float = 1e-6  # at the end of the cosine schedule
+    warmup: int = 200  # steps in which the learning rate rises
+    betas: tuple[float, float] = (0.9, 0.999)  # AdamW; the paper's 0.5 stalls W in small batches (docs/training-log.md)
+    weight_decay: float = 1e-2  # of AdamW
+    clip: float = 1.0  # largest gradient norm; a larger one is scaled down
+    ema: float = 0.998  # decay of the moving average of the weights, which is what is saved and used
     seed: int = 0
-    save_every: int = 250
-    grid_every: int = 500
-    log_every: int = 25
+    save_every: int = 250  # steps
+    grid_every: int = 500  # steps from one grid of sample pictures to the next
+    log_every: int = 25  # steps from one line of stats.jsonl to the next
     workers: int = 0  # processes that load data
     freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, e.g. warp_driver appearance.vector
     base: str = ""  # weights of the frozen base model, stages enhancer and student; by default the bundled ones

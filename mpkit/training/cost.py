@@ -1,6 +1,7 @@
 """What a training step costs: `mpkit info --training`. Counted on torch's meta device, where nothing is computed."""
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import torch
@@ -25,9 +26,11 @@ class Cost(NamedTuple):
     activations: float  # GiB kept for the backward pass
 
 
+@functools.cache
 def step_cost(name: str) -> Cost:
-    """The cost of one step of the recipe of a preset, without the gaze and identity networks, which are small."""
-    recipe = TrainConfig(**({"preset": name} | RECIPES[name]))
+    """The cost of one step of stage `base` with the recipe of a preset, without the gaze and identity networks, which
+    are small."""
+    recipe = TrainConfig(preset=name, **RECIPES["base"][name])
     weights = dataclasses.replace(recipe.weights or BaseWeights(), gaze=0.0, identity=0.0)
     objective = BaseObjective(dataclasses.replace(recipe, weights=weights)).to("meta")
     with torch.device("meta"):
@@ -79,14 +82,14 @@ def empty_pairs(size: int, people: int, drivers: int) -> Pairs:
 
 def format_cost(name: str) -> str:
     """The recipe's cost as lines of text."""
-    recipe, cost = TrainConfig(**({"preset": name} | RECIPES[name])), step_cost(name)
+    recipe, cost = TrainConfig(preset=name, **RECIPES["base"][name]), step_cost(name)
     frames = recipe.batch_size * recipe.drivers
     lines = [
         f"{name}: a training step on {frames} driven frames is {cost.tflop:.1f} TFLOP",
         f"  memory in fp32: {cost.weights:.1f} GiB of weights, gradients, moments and EMA, "
         f"{cost.activations:.1f} GiB of activations",
     ]
-    if "steps" in RECIPES[name]:
+    if "steps" in RECIPES["base"][name]:
         days = recipe.steps * cost.tflop / 100 / 86400
         lines.append(f"  {recipe.steps} steps: {days:.1f} days for every 100 TFLOP/s that the GPUs reach together")
     return "\n".join(lines)

@@ -19,33 +19,11 @@ from mpkit.errors import MediaError
 from mpkit.media.paths import temporary_folder
 from mpkit.training.config import TrainConfig
 from mpkit.training.loop import train
+from mpkit.training.recipes import RECIPES
 from mpkit.training.stages.student import StudentWeights, teacher_of
 from mpkit.training.trainer import Trainer
 from mpkit.weights import save_weights
 
-PAPER = {
-    "steps": 170_000,
-    "batch_size": 8,
-    "drivers": 1,
-    "learning_rate": 2e-4,
-    "betas": (0.5, 0.999),
-    "weights": StudentWeights(
-        reconstruction=0.0, perceptual=20.0, identity=4.0, gaze=5.0, adversarial=1.0, matching=0.0
-    ),
-}
-SMALL = {
-    "steps": 0,
-    "batch_size": 8,
-    "drivers": 1,
-    "learning_rate": 2e-3,
-    "warmup": 20,
-    "ema": 0.99,
-    "save_every": 100,
-    "grid_every": 100,
-    # no GAN: on a CPU it more than doubles the time of a step of `tiny`, and after the same time the student is worse
-    "weights": StudentWeights(adversarial=0.0, matching=0.0),
-}
-RECIPES: dict[str, dict] = {"nano": SMALL, "tiny": SMALL, "base256": PAPER, "base512": PAPER}
 DEFAULT_MINUTES = 10.0  # of training, where the recipe has no number of steps
 TIMED_STEPS = 3
 HELD_OUT_BATCHES = 8  # of 8 pairs of an avatar and a frame, spread evenly over all, that measure a student
@@ -63,7 +41,7 @@ def recipe(name: str, gan: bool = False) -> TrainConfig:
     """The training settings of a preset; `steps` is 0 where they depend on the time. `gan` adds the GAN loss where the
     recipe has none. Raises MpkitError."""
     preset(name, STUDENTS)
-    config = TrainConfig(preset=name, **RECIPES[name])
+    config = TrainConfig(preset=name, **RECIPES["student"][name])
     return dataclasses.replace(config, weights=StudentWeights()) if gan and not config.weights.adversarial else config
 
 

@@ -31,7 +31,7 @@ def train(
         run.mkdir(parents=True, exist_ok=True)
         write_json(run / "config.json", config.to_json() | {"stage": stage, "init": init and str(init)})
     trainer.resume(run / "state.safetensors")
-    log = Log(run / "stats.jsonl", config)
+    log = Log(run / "stats.jsonl", config.log_every, trainer.objective.samples)
     bar = {"initial": trainer.steps_done, "total": config.steps, "unit": "step"}
     for batch in tqdm(trainer.batches(), **bar, disable=not (progress and first_process)):
         log.add(trainer.step(batch), trainer.steps_done)
@@ -48,21 +48,20 @@ def train(
 
 
 class Log:
-    """Writes the means of every `log_every` steps to a run's stats.jsonl."""
+    """Writes the means of every `log_every` steps to a run's stats.jsonl. `samples` is how many a batch has."""
 
-    def __init__(self, path: Path, config: TrainConfig):
-        self.path, self.config = path, config
+    def __init__(self, path: Path, log_every: int, samples: int):
+        self.path, self.log_every, self.samples = path, log_every, samples
         self.sums: dict[str, float] = {}
         self.started = time.perf_counter()
 
     def add(self, terms: dict[str, Term], step: int) -> None:
         for name, term in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + term.value
-        if step % self.config.log_every:
+        if step % self.log_every:
             return
-        count, seconds = self.config.log_every, time.perf_counter() - self.started
-        means = {name: round(value / count, 5) for name, value in self.sums.items()}
-        rate = round(count * self.config.batch_size * self.config.drivers / seconds, 2)
+        means = {name: round(value / self.log_every, 5) for name, value in self.sums.items()}
+        rate = round(self.log_every * self.samples / (time.perf_counter() - self.started), 2)
         append_json(self.path, {"step": step, "samples_per_second": rate, **means})
         self.sums, self.started = {}, time.perf_counter()
 

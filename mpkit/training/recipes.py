@@ -1,8 +1,10 @@
-"""What `mpkit train base` does unless told otherwise.
+"""What `mpkit train` and `mpkit distil` do unless told otherwise: settings by stage and preset. What is not listed has
+the defaults of `TrainConfig`.
 
-base256, base512   the paper's recipe, with our supervision by labels beside its losses. There are no weights of these.
-tiny               the last joint run on two CPU cores that the bundled weights went through. It starts from earlier
-                   weights (`--init`) with `--freeze mouth`.
+base256, base512   the paper's recipes. Stage base has our supervision by labels beside the paper's losses. No weights
+                   that these made come with mpkit.
+tiny               base: the last joint run on two CPU cores that the bundled weights went through. It starts from
+                   earlier weights (`--init`) with `--freeze mouth`. student: without GAN losses.
 
 RECIPES DO NOT REBUILD THE BUNDLED WEIGHTS. Those went through about 40 runs whose data, losses and networks changed in
 between (docs/training-log.md). The last ones, each from the weights of the one before:
@@ -16,26 +18,52 @@ No run used L_cos or the identity loss; only the last two used a GAN loss.
 """
 
 from mpkit.training.stages.base import BaseWeights
+from mpkit.training.stages.enhancer import EnhancerWeights
+from mpkit.training.stages.student import StudentWeights
 
-PAPER_WEIGHTS = BaseWeights(perceptual=20.0, identity=4.0, gaze=5.0, adversarial=1.0, matching=40.0, cycle=2.0)
-PAPER = {
+PAPER = {"learning_rate": 2e-4, "last_learning_rate": 1e-6, "betas": (0.5, 0.999)}
+PAPER_BASE = PAPER | {
     "drivers": 1,
-    "learning_rate": 2e-4,
-    "last_learning_rate": 1e-6,
-    "betas": (0.5, 0.999),
-    "weights": PAPER_WEIGHTS,
+    "weights": BaseWeights(perceptual=20.0, identity=4.0, gaze=5.0, adversarial=1.0, matching=40.0, cycle=2.0),
 }
-RECIPES: dict[str, dict] = {
-    "nano": {},
-    "tiny": {
-        "steps": 2500,
-        "batch_size": 3,
-        "drivers": 3,
-        "learning_rate": 2.5e-4,
-        "last_learning_rate": 1e-5,
-        "warmup": 40,
-        "weights": BaseWeights(gaze=0.3, mask=0.3),
+PAPER_ENHANCER = PAPER | {
+    "steps": 50_000,
+    "batch_size": 16,
+    "weights": EnhancerWeights(l1=100.0, adversarial=1.0, matching=100.0, cross_adversarial=1.0, cycle=10.0),
+}
+PAPER_STUDENT = PAPER | {
+    "steps": 170_000,
+    "batch_size": 8,
+    "weights": StudentWeights(
+        reconstruction=0.0, perceptual=20.0, identity=4.0, gaze=5.0, adversarial=1.0, matching=0.0
+    ),
+}
+SMALL_STUDENT = {
+    "steps": 0,  # as many as `mpkit distil --minutes` allows
+    "batch_size": 8,
+    "learning_rate": 2e-3,
+    "warmup": 20,
+    "ema": 0.99,
+    "save_every": 100,
+    "grid_every": 100,
+    # no GAN: on a CPU it more than doubles the time of a step of `tiny`, and after the same time the student is worse
+    "weights": StudentWeights(adversarial=0.0, matching=0.0),
+}
+RECIPES: dict[str, dict[str, dict]] = {
+    "base": {
+        "nano": {},
+        "tiny": {
+            "steps": 2500,
+            "batch_size": 3,
+            "drivers": 3,
+            "learning_rate": 2.5e-4,
+            "last_learning_rate": 1e-5,
+            "warmup": 40,
+            "weights": BaseWeights(gaze=0.3, mask=0.3),
+        },
+        "base256": PAPER_BASE | {"steps": 200_000, "batch_size": 24},
+        "base512": PAPER_BASE | {"steps": 300_000, "batch_size": 16},
     },
-    "base256": {**PAPER, "steps": 200_000, "batch_size": 24},
-    "base512": {**PAPER, "steps": 300_000, "batch_size": 16},
+    "enhancer": {"base256": PAPER_ENHANCER, "base512": PAPER_ENHANCER},
+    "student": {"nano": SMALL_STUDENT, "tiny": SMALL_STUDENT, "base256": PAPER_STUDENT, "base512": PAPER_STUDENT},
 }

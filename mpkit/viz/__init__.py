@@ -8,10 +8,10 @@ from mpkit.viz.diagram import system_map
 from mpkit.viz.flows import flow_arrows, flow_picture, trace_overlay
 from mpkit.viz.latents import latent_map, latent_scatter
 from mpkit.viz.pictures import head_axes, mask_overlay, moving_picture, picture_grid, picture_row
-from mpkit.viz.views import ComponentColours, MotionViews, viewer
+from mpkit.viz.views import ComponentColours, MotionViews
 from mpkit.viz.volumes import volume_isosurface, volume_slices
 from mpkit.viz.warps import warp_cones, warp_lattice
-from mpkit.viz.widgets import explore
+from mpkit.viz.widgets import explore, viewer
 
 __all__ = [
     "ComponentColours", "MotionViews", "explore", "flow_arrows", "flow_picture", "head_axes", "latent_map",

@@ -1,6 +1,6 @@
 """Four pictures of a portrait in one motion, fast enough for sliders: the result, and what leads to it.
 
-`viewer` shows them under sliders in a notebook. The demo page draws the same ones.
+`viz.viewer` shows them under sliders in a notebook. The demo page draws the same ones.
 """
 
 from typing import NamedTuple
@@ -148,11 +148,3 @@ def draw_flow(driven: Driven) -> np.ndarray:
     shown = torch.nn.functional.interpolate(alpha, size=flow.shape[1:], mode="area")[0, 0].clamp(0, 1)
     colours = torch.lerp(torch.tensor(0.9), flow_colours(offset / FLOW_LENGTH), shown[..., None])
     return np.asarray(Image.fromarray((255 * colours.numpy()).astype(np.uint8)).resize((SIDE, SIDE), Image.BILINEAR))
-
-
-def viewer(animator: Animator, portrait: Portrait, **values: float):
-    """A widget of a notebook: drag the head or move sliders, and see the four views follow. `values` of CONTROLS are
-    those at which it starts, by default those of the picture."""
-    from mpkit.viz.viewer_widget import Viewer
-
-    return Viewer(MotionViews(animator, portrait), values)

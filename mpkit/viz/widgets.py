@@ -1,9 +1,12 @@
-"""`explore`: a function of a notebook under sliders and lists."""
+"""Widgets of notebooks. `explore`: a function under sliders and lists. `viewer`: a portrait under sliders."""
 
 import base64
 import inspect
 import traceback
 from collections.abc import Callable
+
+from mpkit.animation.animator import Animator, Portrait
+from mpkit.viz.views import MotionViews
 
 PLOTLY = "application/vnd.plotly.v1+json"
 # A copy of the plotly figure under widgets. Jupyter shows the widgets; notebooks/build.py makes a still of the figure.
@@ -21,6 +24,15 @@ def explore(fn: Callable, /, **widgets) -> "Explorer":
     Make what is returned the last value of a cell. Raises ValueError for a widget that is none of these.
     """
     return Explorer(fn, widgets)
+
+
+def viewer(animator: Animator, portrait: Portrait, **values: float):
+    """A portrait under sliders: drag the head or move a slider, and the result, the lattice of w_->d, the flow and a
+    slice of the volume follow. `values`: of `views.CONTROLS`, at which it starts; by default as in the picture.
+    """
+    from mpkit.viz.viewer_widget import Viewer
+
+    return Viewer(MotionViews(animator, portrait), values)
 
 
 class Explorer:

@@ -67,6 +67,11 @@ class EnhancerObjective(Objective):
         stills = read_stills(self.config.data or (EXAMPLES,), 2 * self.size)
         return StillSet(stills, self.config.batch_size, self.config.seed, part=part, parts=parts)
 
+    @property
+    def samples(self) -> int:
+        """How many stills a batch has, of all processes together."""
+        return self.config.batch_size
+
     def validation(self) -> StillSet | None:
         folders = self.config.validation
         return StillSet(read_stills(folders, 2 * self.size), 4, augment=False) if folders else None

@@ -42,7 +42,8 @@ class MouthObjective(Objective):
         of_source = of_source._replace(mouth=model.mouth(source_z + vector))
         of_driver = of_driver._replace(mouth=model.mouth(motions[1].expression + vector))
         turns = driver.pose.rotation, source.pose.rotation.repeat_interleave(count, 0)
-        disocclusion, tooth, colours = mouth_disocclusion(of_driver, of_source, seen, shown, turns).split([1, 1, 6], dim=1)
+        logits = mouth_disocclusion(of_driver, of_source, seen, shown, turns)
+        disocclusion, tooth, colours = logits.split([1, 1, 6], dim=1)
         teeth, dark = interior_colours(colours, source.picture.repeat_interleave(count, 0))
         weight = mask_weight(pairs, attention_map(driver.pose, driver.picture.shape[-1]))
         labels = driver.labels

@@ -64,6 +64,11 @@ class Objective(nn.Module):
             )
         return people
 
+    @property
+    def samples(self) -> int:
+        """How many driver frames a batch has, of all processes together."""
+        return self.config.batch_size * self.config.drivers
+
     def validation(self) -> Dataset | None:
         """Batches that are never trained on, not augmented; None where the config names none."""
         folders = self.config.validation

@@ -124,6 +124,11 @@ class StudentObjective(PictureObjective):
             raise MpkitError("stage student learns from the one folder that `mpkit distil` prepares")
         return DistillationSet(self.config.data[0], self.config.batch_size, self.config.seed, part=part, parts=parts)
 
+    @property
+    def samples(self) -> int:
+        """How many driver frames a batch has, of all processes together."""
+        return self.config.batch_size
+
     def validation(self) -> None:
         """None: `training.distil.held_out_error` measures the finished student."""
 

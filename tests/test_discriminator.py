@@ -1,4 +1,4 @@
-"""The discriminator."""
+"""The multi-scale patch discriminator: its scores, its gradients, its spectral normalisation."""
 
 import dataclasses
 

@@ -1,6 +1,8 @@
 # make setup   .venv with everything in it        PYTHON=python3.12 chooses another Python
 # make demo    the page at http://127.0.0.1:7860  PORT=8000 chooses another port
 # make test    all tests
+# make lab     the lessons in JupyterLab
+# make lessons runs all lessons, stores their outputs, and writes them as a web page each into notebooks/book
 # make clean   takes .venv away
 
 PYTHON ?= python3
@@ -8,7 +10,7 @@ PORT ?= 7860
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test clean
+.PHONY: setup demo test lab lessons clean
 
 setup: $(STAMP)
 
@@ -29,6 +31,12 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+lab: setup
+	$(BIN)/jupyter lab notebooks
+
+lessons: setup
+	$(BIN)/python notebooks/build.py
 
 clean:
 	rm -rf .venv

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from mpkit.viz.style import LINES, SMALL, TEXT, new_figure, tidy
 
-PANELS_ACROSS = 3
+MAX_ACROSS = 3  # panels
 SMOOTHING = 20  # log lines averaged for the bold line
 LOG_RATIO = 4  # largest value over smallest, from which the axis is logarithmic
 
@@ -22,9 +22,10 @@ def loss_curves(stats: dict[str, list[dict]]) -> Figure:
     names = dict.fromkeys(name for lines in stats.values() for line in lines for name in line if name != "step")
     names = sorted(names, key=lambda name: name != "loss")
     colours = [LINES[index % len(LINES)] for index in range(len(stats))]
-    down = max(1, math.ceil(len(names) / PANELS_ACROSS))
+    across = min(len(names), MAX_ACROSS) or 1
+    down = max(1, math.ceil(len(names) / across))
     figure = new_figure(2.1 * down + 0.5)
-    panels = figure.subplots(down, PANELS_ACROSS, squeeze=False).flat
+    panels = figure.subplots(down, across, squeeze=False).flat
     for name, panel in zip(names, panels):
         for colour, lines in zip(colours, stats.values()):
             points = [(line["step"], line[name]) for line in lines if math.isfinite(line.get(name, math.nan))]

@@ -75,7 +75,7 @@ ARROWS = (
     ("canonical", "sample_d", [(162, 52), (130, 52)]), ("sample_d", "P", []), ("P", "G_2D", []), ("G_2D", "x^", []),
     ("x^", "G_enh", [(172, 96), (163, 96)]), ("x^", "D", [(172, 96), (132, 96)]),
     ("x^", "perceptual", [(172, 96), (98, 96)]), ("x^", "L_cos", [(172, 96), (62, 96)]),
-    ("x^", "G_DT", [(172, 96), (26, 96)]),
+    ("x^", "G_DT", [(172, 96), (26, 96)]), ("x_d", "G_DT", [(18, 95)]),
 )  # fmt: skip
 OVER = ("motion_s", "W_s->")  # the arrow that passes over another one
 # Frames around what runs when: title, height of the title, left, top, right, bottom

@@ -14,7 +14,7 @@ SMALL = {"fontsize": 9, "color": "#5c646b"}
 LINES = ("#35688f", "#c2653a", "#4f8a5b", "#85609f", "#a98a2f", "#4d8a93", "#b0527a", "#6b6f76")  # one for each run
 X_COLOUR, Y_COLOUR, Z_COLOUR = "#c4513f", "#3f8f58", "#2f6fb0"  # axes of the head
 CROP = (-1, 1, 1, -1)  # left, right, bottom, top: coordinates of the crop's edges
-VIEW = {"eye": {"x": 0.75, "y": -0.55, "z": -1.75}, "up": {"x": 0, "y": -1, "z": 0}}  # camera of a scene
+VIEW = {"eye": {"x": 0.83, "y": -0.61, "z": -1.95}, "up": {"x": 0, "y": -1, "z": 0}}  # camera of a scene
 
 
 class NotebookFigure(Figure):
@@ -100,7 +100,7 @@ def draw_picture(axes, values: np.ndarray, title: str = "", **options):
 
 def tidy(axes) -> None:
     """Axes with small numbers, a pale grid, and no frame above and to the right."""
-    axes.tick_params(labelsize=8.5, labelcolor=SMALL["color"], color="#c3c9ce")
+    axes.tick_params(which="both", labelsize=8.5, labelcolor=SMALL["color"], color="#c3c9ce")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set_color("#c3c9ce")
     axes.grid(color="#e6e9eb", linewidth=0.8)

@@ -10,6 +10,8 @@ _LOCATIONS = {  # of each public name: module, attribute
     "Animator": ("mpkit.animation.animator", "Animator"),
     "Motion": ("mpkit.animation.motion_file", "MotionTrack"),
     "Options": ("mpkit.animation.options", "Options"),
+    "TrainConfig": ("mpkit.training.config", "TrainConfig"),
+    "Trainer": ("mpkit.training.trainer", "Trainer"),
     "load_model": ("mpkit.networks.base", "load_model"),
     "presets": ("mpkit.config", "PRESETS"),
     "track": ("mpkit.animation.track", "track"),

@@ -3,24 +3,24 @@
 A network class that can be saved has its config's class as `Config`, takes a config, and keeps it as `config`.
 """
 
-import os
+import re
+import textwrap
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mpkit.errors import WeightsError
+from mpkit.files import write_bytes
 
 FORMAT = "mpkit-weights-1"
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Writes a safetensors file whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    save_file({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, temporary, metadata)
-    os.replace(temporary, path)
+    write_bytes(path, save({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, metadata))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -30,10 +30,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path} is not a readable safetensors file ({error}): weights load from safetensors only"
-        ) from None
+    except (SafetensorError, OSError):
+        raise WeightsError(f"{path} is not a readable safetensors file: weights load from safetensors only") from None
 
 
 def save_weights(path: str | Path, network: nn.Module, half: bool = True, **notes: str) -> None:
@@ -52,7 +50,8 @@ def load_network(path: str | Path, kind: type[nn.Module], preset: str | None = N
     if metadata.get("format") != FORMAT or "config" not in metadata:
         raise WeightsError(f"{path} holds no mpkit weights ({FORMAT} expected in its metadata)")
     if metadata.get("network", "BaseModel") != kind.__name__:
-        raise WeightsError(f"{path} holds weights of a {metadata['network']}, not of a {kind.__name__}")
+        made, wanted = map(_in_words, (metadata["network"], kind.__name__))
+        raise WeightsError(f"{path} holds weights of {made}, not of {wanted}")
     config = kind.Config.from_json(metadata["config"])
     if preset is not None and config.preset != preset:
         raise WeightsError(f"{path} holds weights of preset {config.preset}, not {preset}")
@@ -66,6 +65,13 @@ def load_into(model: nn.Module, tensors: dict[str, Tensor], path: str | Path) ->
     try:
         model.load_state_dict({name: value.float() for name, value in tensors.items()})
     except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit the network: {str(error).splitlines()[-1].strip()}") from None
+        difference = textwrap.shorten(str(error).splitlines()[-1], 120, placeholder=" ...")
+        raise WeightsError(f"{path} does not fit the network: {difference}") from None
     if not all(torch.isfinite(value).all() for value in tensors.values()):
         raise WeightsError(f"{path} is damaged: it holds values that are not finite")
+
+
+def _in_words(name: str) -> str:
+    """ "BaseModel" -> "a base model"."""
+    words = re.sub("(?<!^)(?=[A-Z])", " ", name).lower()
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

@@ -211,6 +211,31 @@ def test_motion_files_have_no_pixels(animator, portrait, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "option, value, words",
+    [
+        ("motion", "fancy", "--motion is relative or absolute, not fancy"),
+        ("motion_from", "sound", "--motion-from is tracker or pixels, not sound"),
+        ("size", 10, "--size is native or a number of pixels from 64 to 2048, not 10"),
+        ("start", -1, "--start must be 0 or more seconds"),
+        ("max_frames", 0, "--max-frames must be 1 or more"),
+        ("fps", 0, "--fps must be from"),
+        ("face", 0, "--face is largest or a number"),
+    ],
+)
+def test_options_are_checked_when_they_are_made(option, value, words):
+    with pytest.raises(MediaError, match=words):
+        Options(**{option: value})
+
+
+def test_a_portrait_is_made_of_a_path_an_array_or_a_pillow_picture(animator, portrait):
+    made = [animator.portrait(image, size=64) for image in (str(portrait), read_image(portrait), Image.open(portrait))]
+    assert all((one.image == made[0].image).all() for one in made)
+    for wrong in (None, np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3))):
+        with pytest.raises(TypeError, match="a picture is a path, a Pillow picture or an array"):
+            animator.portrait(wrong)
+
+
 # Faces, sound, files
 
 

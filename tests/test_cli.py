@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from mpkit import Motion
 from mpkit.assets import EXAMPLES
 from mpkit.cli.main import COMMANDS, main
+from mpkit.cli.train_command import _preset_among
 from mpkit.config import preset
 
 SMALL = ["--no-paste-back", "--size", "64"]
@@ -120,8 +121,9 @@ MISTAKES = {
     "negative start": ("portrait", "clip", ["--start", "-1"], "start"),
     "start past the end": ("portrait", "clip", ["--start", "99"], "long"),
     "start is no number": ("portrait", "clip", ["--start", "nan"], "start"),
-    "zero frames": ("portrait", "clip", ["--max-frames", "0"], "max_frames"),
-    "zero fps": ("portrait", "clip", ["--fps", "0"], "fps"),
+    "zero frames": ("portrait", "clip", ["--max-frames", "0"], "--max-frames must be 1 or more, got 0"),
+    "zero fps": ("portrait", "clip", ["--fps", "0"], "--fps must be"),
+    "face 0": ("portrait", "clip", ["--face", "0"], "--face"),
     "size too small": ("portrait", "clip", ["--size", "5"], "--size"),
     "size too large": ("portrait", "clip", ["--size", "100000"], "--size"),
     "fp16 on the CPU": ("portrait", "clip", ["--device", "cpu", "--precision", "fp16"], "fp16"),
@@ -180,6 +182,9 @@ def test_a_folder_without_write_permission_is_one_line(files, tmp_path, capfd):
         ["heads", "--output", "heads", "--identities", "0"],
         ["train", "mystery"],
         ["train", "base", "--data", "missing", "--run", "run", "--preset", "giant"],
+        ["train", "base", "--run", "run", "--steps", "0"],
+        ["train", "base", "--run", "run", "--batch-size", "0"],
+        ["train", "base", "--run", "run", "--data", "missing"],
         ["dance"],
     ],
     ids=" ".join,
@@ -187,6 +192,51 @@ def test_a_folder_without_write_permission_is_one_line(files, tmp_path, capfd):
 def test_mistakes_of_the_other_commands_are_one_line(arguments, files, tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fails([files.get(argument, argument) for argument in arguments], capfd, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        ("animate a.jpg b.mp4", "give --output, the file to write: .mp4"),
+        ("animate a.jpg b.mp4 c.mp4", "give --output, the file to write: .mp4"),
+        ("animate", "give SOURCE, DRIVER, --output; see mpkit animate --help"),
+        ("animate a.jpg b.mp4 c.mp4 -o d.mp4", "unknown argument c.mp4; see mpkit animate --help"),
+        ("animate a.jpg b.mp4 -o c.mp4 --motion fancy", "--motion is one of absolute, relative, not fancy; see"),
+        ("animate a.jpg b.mp4 -o c.mp4 --size big", "--size takes a whole number or native; see"),
+        ("animate a.jpg b.mp4 -o c.mp4 --start", "--start needs a value; see"),
+        ("animate a.jpg b.mp4 -o c.mp4 --max-frames 1.5", "--max-frames takes a whole number; see"),
+        ("info --preset big", "--preset is one of base256, base512, nano, tiny, not big; see mpkit info --help"),
+        ("train base --run r --resume", "unknown option --resume; see mpkit train base --help"),
+        ("train base --run r --betas 1", "--betas needs 2 values; see mpkit train base --help"),
+        ("train base --preset nano", "give --run, folder of the run"),
+    ],
+)
+def test_a_wrong_argument_is_one_plain_line(arguments, line, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert fails(arguments.split(), capfd, tmp_path).startswith(f"mpkit: {line}")
+
+
+def test_the_help_of_a_stage_is_about_that_stage(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "gaze", "--help"])
+    text = capsys.readouterr().out
+    assert "gaze loss" in text and "mpkit train gaze" in text
+    assert "G_enh" not in text and "mpkit train base" not in text and "--weights" not in text
+
+
+@pytest.mark.parametrize(
+    "options, preset",
+    [("", "nano"), ("--data heads", "tiny"), ("--preset=base256", "base256"), ("--preset base512", "base512")],
+)
+def test_a_stage_without_data_learns_from_the_small_people(options, preset):
+    assert _preset_among(["base", *options.split()]) == preset
+    assert _preset_among(["enhancer"]) == "tiny"  # its base model and its portraits come with mpkit
+
+
+@pytest.mark.parametrize("module", ["mpkit", "mpkit.cli.main"])
+def test_the_module_is_the_command(module):
+    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("usage: mpkit")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -230,6 +280,7 @@ def test_animate_writes_every_kind_of_output(name, frames, files, tmp_path, caps
     assert main(["animate", *map(str, arguments), "--max-frames", str(frames), *SMALL]) == 0
     captured = capsys.readouterr()
     assert f"{frames} frames" in captured.out and "frames/s" in captured.err
+    assert ("writing PNGs to the folder" in captured.err) == output.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == [name]
     if output.is_dir():
         assert len(list(output.iterdir())) == frames

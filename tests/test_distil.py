@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_student_stage import PORTRAITS, noise  # noqa: F401  a fixture
+from test_student_stage import PORTRAITS, noise  # noqa: F401, F811  a fixture
 
 from mpkit.animation.options import Options
 from mpkit.animation.student_animator import StudentAnimator
@@ -56,7 +56,7 @@ def test_a_finished_run_is_not_trained_again(student_file, weights, clip, capsys
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--preset", "huge"], "unknown preset 'huge'"),
+        (["--preset", "huge"], "--preset is one of base256, base512, nano, tiny, not huge"),
         (["--steps", "0"], "--steps must be 1 or more"),
         (["--steps", "3", "--minutes", "1"], "give --minutes, a number above 0, or --steps, not both"),
         (["--minutes", "-1"], "give --minutes, a number above 0"),
@@ -122,16 +122,16 @@ def test_another_portrait_than_the_avatars_is_noted(student_file, clip, tmp_path
 
 def test_mistakes_with_a_student_end_in_one_line(student_file, weights, clip, tmp_path, capsys):
     mistakes = [
-        ((student_file, PORTRAITS[0], EXAMPLES / "nod.json"), [], "is a motion file: a student needs"),
+        ((student_file, PORTRAITS[1], EXAMPLES / "nod.json"), [], "is a motion file: a student needs"),
         ((student_file, PORTRAITS[0], clip), ["--avatar", 3], "no --avatar 3; it has 1 grace_hopper.jpg, 2 mona"),
         ((student_file, PORTRAITS[0], clip), ["--avatar", 0], "no --avatar 0"),
-        ((weights, PORTRAITS[0], clip), [], "holds weights of a BaseModel, not of a Student"),
+        ((weights, PORTRAITS[0], clip), [], "holds weights of a base model, not of a student"),
     ]
     for files, options, words in mistakes:
         assert animate(*files, tmp_path / "out.mp4", *options) == 2
         lines = capsys.readouterr().err.strip().splitlines()
-        assert len(lines) == 1 and words in lines[0]
-    with pytest.raises(WeightsError, match="holds weights of a Student, not of a BaseModel"):
+        assert len(lines) == 1 and words in lines[0]  # no note about the portrait before it
+    with pytest.raises(WeightsError, match="holds weights of a student, not of a base model"):
         load_network(student_file, BaseModel)
     assert not list(tmp_path.iterdir())
 

@@ -325,7 +325,7 @@ def test_mpkit_animate_enhance(weights, enhancer_weights, portrait, tmp_path):
 @pytest.mark.parametrize("wrong", ["kind", "size"])
 def test_an_enhancer_that_does_not_fit_is_an_error(weights, enhancer_weights, wrong):
     if wrong == "kind":
-        with pytest.raises(WeightsError, match="holds weights of a BaseModel, not of a Enhancer"):
+        with pytest.raises(WeightsError, match="holds weights of a base model, not of an enhancer"):
             Animator.load(weights, device="cpu", enhancer=weights)
     else:
         with pytest.raises(WeightsError, match="of preset nano takes pictures of 64 pixels"):

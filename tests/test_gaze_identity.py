@@ -127,7 +127,7 @@ def test_every_stage_builds_its_network():
 def test_weights_of_another_network_are_refused(tmp_path):
     save_weights(tmp_path / "gaze.safetensors", GazeNetwork(preset("nano", GAZE)))
     assert load_network(tmp_path / "gaze.safetensors", GazeNetwork).config == preset("nano", GAZE)
-    with pytest.raises(WeightsError, match="holds weights of a GazeNetwork, not of a BaseModel"):
+    with pytest.raises(WeightsError, match="holds weights of a gaze network, not of a base model"):
         load_model(tmp_path / "gaze.safetensors")
 
 

@@ -277,5 +277,7 @@ def test_shards_read_back_and_continue(tmp_path):
 def test_errors_are_one_clear_line(tmp_path):
     with pytest.raises(ValueError, match="even"):
         render_identity(0, 1, 33)
-    with pytest.raises(MediaError, match="no finished shard"):
+    with pytest.raises(MediaError, match="no finished training data"):
         HeadShards(tmp_path)
+    with pytest.raises(MediaError, match="there is no folder .*absent"):
+        HeadShards(tmp_path / "absent")

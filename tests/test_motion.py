@@ -188,7 +188,7 @@ def test_paths_that_cannot_be_read_or_written_are_errors(tmp_path):
 
 
 def test_too_many_frames_are_refused(tmp_path, content, monkeypatch):
-    monkeypatch.setattr("mpkit.animation.motion_file.MAX_FRAMES", 4)
+    monkeypatch.setattr("mpkit.animation.motion_json.MAX_FRAMES", 4)
     with pytest.raises(MediaError, match="5 frames"):
         MotionTrack.load(write(tmp_path, content))
 

@@ -10,7 +10,7 @@ from media_files import HEIGHT, WIDTH, check_line, difference, picture, write
 from PIL import Image
 
 from mpkit.errors import MediaError
-from mpkit.media.images import is_still, read_image, write_png
+from mpkit.media.images import as_picture, is_still, read_image, write_png
 from mpkit.media.video_reader import VideoReader
 
 
@@ -42,6 +42,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
     assert np.array_equal(read_image(tmp_path / "a.png"), upright)
+    assert np.array_equal(as_picture(Image.open(tmp_path / "a.png")), upright)
 
 
 def test_transparency_is_laid_over_white(tmp_path):

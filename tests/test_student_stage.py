@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from clips import write_clip
+from clips import sway, write_clip
 from PIL import Image
 from support import stirred, unreached
 from torch.testing import assert_close
@@ -96,11 +96,12 @@ def test_preparation_is_not_repeated_and_not_mixed(prepared, clip):
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
-    """A picture and a clip without a face."""
+    """A picture and a clip without a face, and a clip that is too short."""
     folder = tmp_path_factory.mktemp("noise")
     pixels = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "noise.png")
     write_clip(folder / "noise.mp4", [pixels] * 4)
+    write_clip(folder / "short.mp4", sway(4))
     return folder
 
 
@@ -114,13 +115,14 @@ def noise(tmp_path_factory):
         (["portrait"], ["clip", "noise.mp4"], NoFaceError, "no face in any frame of .*noise.mp4"),
         (["portrait"], ["motion"], MediaError, "is a motion file: it has no pictures"),
         (["portrait"], ["portrait"], MediaError, "is a still picture"),
+        (["portrait"], ["short.mp4"], MediaError, "4 frames of the clips show a face; 5 are the least"),
     ],
 )
 def test_what_cannot_be_used_is_named(noise, clip, tmp_path, portraits, clips, error, words):
     known = {"portrait": PORTRAITS[0], "clip": clip, "motion": EXAMPLES / "nod.json"}
     with pytest.raises(error, match=words):
         files = [[known.get(name, noise / name) for name in names] for names in (portraits, clips)]
-        prepare_distillation(*files, tmp_path / "data", 64)
+        prepare_distillation(*files, tmp_path / "run" / "data", 64)
     assert not list(tmp_path.iterdir())
 
 

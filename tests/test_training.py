@@ -1,16 +1,20 @@
 """The loop: resume is bit-equal, weights survive a round trip, what is not weights is refused in one line."""
 
+import contextlib
+import dataclasses
+import io
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from training_runs import train_until_first_save
 
-from mpkit.config import preset
+from mpkit.config import GAZE, preset
 from mpkit.data.pairs import PairSet
 from mpkit.errors import MpkitError, WeightsError
 from mpkit.networks.base import BaseModel, load_model
@@ -18,9 +22,10 @@ from mpkit.networks.gaze import GazeNetwork
 from mpkit.training.config import TrainConfig
 from mpkit.training.loop import train
 from mpkit.training.optimization import learning_rate
+from mpkit.training.run_state import check_settings
 from mpkit.training.stages.base import BaseWeights
 from mpkit.training.stages.registry import STAGES
-from mpkit.weights import load_network, load_tensors, save_weights
+from mpkit.weights import load_into, load_network, load_tensors, save_weights
 
 
 def config(shards, run, **changes):
@@ -46,6 +51,66 @@ def test_resume_is_bit_equal(shards, tmp_path, monkeypatch):
     lines = [json.loads(line) for line in (tmp_path / "whole" / "stats.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4] and all(np.isfinite(line["loss"]) for line in lines)
     assert (tmp_path / "whole" / "grid-000003.png").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(shards, tmp_path_factory):
+    """The settings of a run of stage gaze, which is over, and what it printed."""
+    finished = config(shards, tmp_path_factory.mktemp("finished"), steps=3, log_every=2, grid_every=9)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        train(finished, "gaze")
+    return finished, printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "stage, changes, words",
+    [
+        ("identity", {}, "is a run of stage gaze; give another --run"),
+        ("gaze", {"batch_size": 3}, "is a run with --batch-size 2, not 3; give another --run"),
+        ("gaze", {"freeze": ("stages",)}, "is a run with --freeze none, not stages"),
+        ("gaze", {"betas": (0.5, 0.999)}, "is a run with --betas 0.9 0.999, not 0.5 0.999"),
+        ("gaze", {"steps": 0}, "--steps must be 1 or more, got 0"),
+    ],
+)
+def test_a_run_goes_on_only_as_it_began(finished, stage, changes, words):
+    """It may take more steps and log more often. A refused run changes no file."""
+    settings, _ = finished
+    before = {path: path.read_bytes() for path in Path(settings.run).iterdir()}
+    with pytest.raises(MpkitError, match=words):
+        train(dataclasses.replace(settings, **changes), stage, progress=False)
+    assert {path: path.read_bytes() for path in Path(settings.run).iterdir()} == before
+    longer = dataclasses.replace(settings, steps=9, log_every=1)
+    check_settings(Path(settings.run), longer.to_json() | {"stage": "gaze"})
+
+
+def test_a_weight_of_the_loss_may_not_change(tmp_path):
+    (tmp_path / "state.safetensors").touch()
+    began, now = ({"stage": "base", "weights": {"gaze": gaze}} for gaze in (0.0, 0.5))
+    (tmp_path / "config.json").write_text(json.dumps(began))
+    check_settings(tmp_path, began)
+    with pytest.raises(MpkitError, match="with --weights.gaze 0.0, not 0.5"):
+        check_settings(tmp_path, now)
+
+
+def test_a_run_says_what_it_trains_and_where_the_weights_are(finished, capsys):
+    settings, printed = finished
+    first, last = printed.split("\n")[0], printed.strip().split("\n")[-1]
+    assert first.startswith("stage gaze, preset nano: ") and settings.data[0] in first and "steps 1 to 3" in first
+    assert last.startswith(f"wrote {settings.run}/weights.safetensors after 3 steps; the last loss is ")
+    train(settings, "gaze")
+    assert f"{settings.run} is already at 3 of 3 steps; raise --steps" in capsys.readouterr().out
+
+
+def test_the_last_step_is_logged(finished):
+    run = Path(finished[0].run)
+    steps = [json.loads(line)["step"] for line in (run / "stats.jsonl").read_text().splitlines()]
+    assert steps == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["batch_size", "drivers", "save_every", "grid_every", "log_every"])
+def test_a_number_out_of_range_is_refused_when_settings_are_made(name):
+    with pytest.raises(MpkitError, match=f"--{name.replace('_', '-')} must be 1 or more, got 0"):
+        TrainConfig(**{name: 0})
 
 
 def test_two_processes_are_one_with_the_whole_batch(shards, tmp_path):
@@ -155,6 +220,19 @@ def test_weights_survive_a_round_trip(tmp_path):
     loaded = load_model(tmp_path / "w.safetensors", "nano")
     assert loaded.config == model.config
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values()))
+
+
+def test_the_line_about_weights_of_another_network_is_short():
+    gaze, model = GazeNetwork(GAZE["nano"]), BaseModel(preset("nano"))
+    with pytest.raises(WeightsError) as error:
+        load_into(model, gaze.state_dict(), "w.safetensors")
+    assert str(error.value).startswith("w.safetensors does not fit") and len(str(error.value)) < 200
+
+
+def test_weights_have_the_permissions_of_any_new_file(tmp_path):
+    save_weights(tmp_path / "w.safetensors", BaseModel(preset("nano")))
+    (tmp_path / "other").touch()
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 @pytest.mark.parametrize("damage", ["pickle", "cut", "other preset", "no metadata", "not finite", "missing"])

@@ -9,9 +9,9 @@ import pytest
 from media_files import HEIGHT, NTSC, WIDTH, check_line, picture, read, write
 
 from mpkit.errors import MediaError
-from mpkit.media.container import MAX_RATE, MIN_RATE
+from mpkit.media.limits import MAX_RATE, MIN_RATE, check_range
 from mpkit.media.paths import check_output
-from mpkit.media.video_reader import VideoReader, check_range
+from mpkit.media.video_reader import VideoReader
 from mpkit.media.video_writer import VideoWriter
 
 
@@ -32,8 +32,8 @@ from mpkit.media.video_writer import VideoWriter
         ("clip.mp4", {"start": 9}, "0.5 s long"),
         ("clip.mp4", {"start": -1}, "0 or more seconds"),
         ("clip.mp4", {"start": float("nan")}, "nan"),
-        ("clip.mp4", {"max_frames": 0}, "max_frames"),
-        ("clip.mp4", {"fps": 0}, "fps"),
+        ("clip.mp4", {"max_frames": 0}, "--max-frames"),
+        ("clip.mp4", {"fps": 0}, "--fps"),
     ],
 )
 def test_bad_videos_give_one_clear_line(bad_inputs, name, options, word):
@@ -50,7 +50,7 @@ def test_limits_of_the_options_are_allowed(bad_inputs, options):
 
 def test_options_are_checked_without_a_clip():
     for options in ({"start": -0.1}, {"max_frames": -1}, {"fps": 241}, {"fps": float("nan")}):
-        with pytest.raises(MediaError, match=next(iter(options))):
+        with pytest.raises(MediaError, match="--" + next(iter(options)).replace("_", "-")):
             check_range(**options)
 
 

@@ -19,21 +19,21 @@ from torch import Tensor
 from mpkit.actions import ACTIONS, NUMBERS
 from mpkit.animation.driver import open_driver
 from mpkit.animation.options import Options, Progress, silent
-from mpkit.animation.output import Rendered, Result, write_animation
+from mpkit.animation.output import Rendered, Result, Steps, finish, write_animation
 from mpkit.animation.prefetch import prefetch
 from mpkit.animation.shoulder_shift import move_shoulders
 from mpkit.animation.still import Still, over_background, to_tensor, with_matte
 from mpkit.animation.transfer import FrameMotion, Transfer, transfer_frames
 from mpkit.assets import DEFAULT_WEIGHTS
 from mpkit.device import check_precision, choose_device
-from mpkit.errors import NoFaceError
+from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.anchors import anchors_in
 from mpkit.faces.crop import Crop, cut, pose_in
 from mpkit.faces.face import Face, Tracker, central_face, select_face
 from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
 from mpkit.geometry import identity_pose
-from mpkit.media.images import read_image
+from mpkit.media.images import Picture, as_picture
 from mpkit.media.paths import check_output
 from mpkit.networks.base import Avatar, BaseModel, Driven, load_model
 from mpkit.networks.detail import render_at
@@ -53,6 +53,9 @@ class Portrait(Still):
     avatar: Avatar
     motion: FrameMotion  # in which the picture shows the head
     correction: FrameMotion  # applied to every motion before it drives the avatar, see `Animator._corrected`
+
+
+Source = str | Path | Portrait  # a file of a picture, or what `Animator.portrait` made of one
 
 
 class Animator:
@@ -93,15 +96,17 @@ class Animator:
 
     @torch.inference_mode()
     def portrait(
-        self, image: np.ndarray, face: str | int = "largest", size: str | int = "native", motion_from: str = "tracker"
+        self, image: Picture, face: str | int = "largest", size: str | int = "native", motion_from: str = "tracker"
     ) -> Portrait:
-        """Prepares a picture (H, W, 3) uint8, and corrects how the tracker reads its pose and gaze. Raises NoFaceError.
+        """Prepares a picture, and corrects how the tracker reads its pose and gaze. Raises NoFaceError; MediaError and
+        TypeError for what is no picture.
 
         `motion_from`: "tracker" for drivers that the tracker reads, "pixels" for drivers that E_mtn reads; E_mtn then
         reads the picture's own expression too. Raises ValueError for another value.
         """
         if motion_from not in ("tracker", "pixels"):
             raise ValueError(f"motion_from is tracker or pixels, not {motion_from!r}")
+        image = as_picture(image)
         with make_tracker(self.tracker) as tracker:
             found = select_face(tracker.detect(image), face)
             still = Still.of(image, found, size, self.model.config.image_size, self._matte)
@@ -193,24 +198,39 @@ class Animator:
         return F.interpolate(image.float(), size=(size, size), mode="bilinear", antialias=self.enhancer is not None)
 
     def animate(
-        self, source: str | Path, driver: str | Path, output: str | Path, options=Options(), progress: Progress = silent
+        self, source: Source, driver: str | Path, output: str | Path, options=Options(), progress: Progress = silent
     ) -> Result:
+        """Runs `stream` to its end. `progress` is called with the number of frames done and about how many there are.
+        Raises MpkitError, and then leaves no output behind."""
+        return finish(self.stream(source, driver, output, options), progress)
+
+    def stream(self, source: Source, driver: str | Path, output: str | Path, options=Options()) -> Steps:
         """Animates a still by a driver (clip, still or motion file) and writes a video file, a GIF or a folder of PNGs.
 
-        It streams, so memory does not grow with the clip. `progress` is called with the number of frames done and about
-        how many there are. Raises MpkitError, and then leaves no output behind.
+        A generator: it yields a `Step` after each frame that it has written, and returns the Result. Memory does not
+        grow with the clip. Closed before its end, it stops within one frame and leaves no output behind. A portrait
+        that is prepared already is animated as it is: `face` and `size` of the options have no effect. Raises
+        MpkitError, and then leaves no output behind.
         """
-        output = check_output(output)
-        try:
-            portrait = self.portrait(read_image(source), options.face, options.size, options.motion_from)
-        except NoFaceError as error:
-            raise NoFaceError(f"{source}: {error}") from None
+        output, portrait = check_output(output), self._prepared(source, options)
         read_pixels = self.read_pixels if options.motion_from == "pixels" else None
         with open_driver(driver, self.tracker, options.start, options.max_frames, options.fps, read_pixels) as clip:
             kind = options.motion if clip.moves else "absolute"
-            transfer = Transfer(portrait.motion, kind, options.scale_translation)
+            transfer = Transfer(portrait.motion, kind, options.scale_translation, options.controls)
+            transfer.reference = clip.reference
             rendered = self._rendered(portrait, prefetch(transfer_frames(clip, transfer, float(clip.rate))))
-            return write_animation(portrait, rendered, (Path(driver), clip), output, options, progress)
+            return (yield from write_animation(portrait, rendered, (Path(driver), clip), output, options))
+
+    def _prepared(self, source: Source, options: Options) -> Portrait:
+        """The portrait of a picture; a portrait itself. Raises MediaError for one that lacks what the options need."""
+        if isinstance(source, Portrait):
+            if options.motion_from == "pixels" and source.motion.latent is None:
+                raise MediaError("this portrait was prepared without motion_from='pixels'; prepare it with that")
+            return source
+        try:
+            return self.portrait(source, options.face, options.size, options.motion_from)
+        except NoFaceError as error:
+            raise NoFaceError(f"{source}: {error}") from None
 
     def _rendered(self, portrait: Portrait, motions: Iterator) -> Rendered:
         """(driver's picture, motion, found) -> (driver's picture, crop, found). A held motion is rendered once."""

@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from mpkit.animation.motion_file import MotionTrack, is_motion_file
 from mpkit.animation.transfer import FrameMotion
@@ -16,7 +15,8 @@ from mpkit.faces.face import Face, select_face
 from mpkit.faces.follow import follow
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import is_still, read_image
-from mpkit.media.video_reader import VideoReader, check_range
+from mpkit.media.limits import check_range
+from mpkit.media.video_reader import VideoReader
 
 STILL_RATE = Fraction(25)
 STILL_FRAMES = 25  # a still drives one second
@@ -34,6 +34,7 @@ class Driver(ABC):
     frame_count: int | None  # about how many frames there are; None if unknown
     has_audio = False
     moves = True  # False for a still, which has no change that a portrait could follow
+    reference: FrameMotion | None = None  # from which changes count; None: `transfer_frames` chooses one of the frames
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[np.ndarray | None, FrameMotion | None]]: ...
@@ -80,11 +81,12 @@ class FileDriver(Driver):
     """A motion file: numbers without pictures."""
 
     def __init__(self, path: str | Path, start: float, max_frames: int | None, fps: float | None):
-        self.motion = MotionTrack.load(path)
-        file_rate = Fraction(self.motion.rate)
+        self.track = MotionTrack.load(path)
+        self.reference = self.track.reference
+        file_rate = Fraction(self.track.rate)
         self.rate = Fraction(fps).limit_denominator(1001) if fps else file_rate
         first = Fraction(start).limit_denominator(1_000_000)
-        seconds = len(self.motion) / file_rate
+        seconds = len(self.track) / file_rate
         count = int((seconds - first) * self.rate)
         if count < 1:
             raise MediaError(f"{path} lasts {float(seconds):.2f} s: nothing is left after --start {start:g}")
@@ -92,13 +94,8 @@ class FileDriver(Driver):
         self.indices = [int((first + index / self.rate) * file_rate) for index in range(self.frame_count)]
 
     def __iter__(self):
-        numbers, shoulders = torch.from_numpy(self.motion.numbers), torch.from_numpy(self.motion.shoulders)
         for index in self.indices:
-            if self.motion.found[index]:
-                frame = slice(index, index + 1)
-                yield None, FrameMotion(self.motion.pose(frame), numbers[frame], shoulders[frame])
-            else:
-                yield None, None
+            yield None, self.track.motion(index) if self.track.found[index] else None
 
 
 def open_driver(

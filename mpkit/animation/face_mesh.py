@@ -79,6 +79,7 @@ def _draw_irises(draw: ImageDraw.ImageDraw, canonical: np.ndarray, gaze: np.ndar
     for (outer, inner, _), lids in zip(EYE_LANDMARKS, MIDDLE_LIDS):
         top, bottom = canonical[list(lids), 1]
         centre = canonical[[outer, inner]].mean(0) + (gaze[0] * IRIS_SHIFT[0], gaze[1] * IRIS_SHIFT[1], -0.01)
+        centre[1] = np.clip(centre[1], top, bottom)  # some of the iris is always seen in an open eye
         angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         circle = centre + IRIS_RADIUS * np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
         circle[:, 1] = circle[:, 1].clip(top, bottom)

@@ -22,31 +22,29 @@ actions      in [0, 1]
 gaze         x right, y down, about [-1, 1]
 shoulders    x, y in coordinates of the crop: how far they are from where the head pose puts them; 0 if left out
 box          x0, y0, x1, y1 around the face, in pixels
+reference    (header) one more frame, from which a portrait takes the motion's changes; if left out, the frame of the
+             first second that is nearest to neutral
 
-Numbers are rounded to 5 decimals. Loading checks every field, because a motion file may come from a stranger.
+Numbers are rounded to 5 decimals. Loading checks every field, see motion_json.py.
 """
 
 import json
 import os
-import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from mpkit.actions import ACTIONS
+from mpkit.animation.motion_json import FORMAT, VERSION, read_motion
+from mpkit.animation.transfer import FrameMotion
 from mpkit.errors import MediaError, NoFaceError
-from mpkit.faces.crop import Crop, pose_in
+from mpkit.faces.canonical import CANONICAL_FACE
+from mpkit.faces.crop import Crop
 from mpkit.faces.face import Face
 from mpkit.geometry import Pose
-
-FORMAT, VERSION = "mpkit-motion", 1
-MAX_FRAMES = 1_000_000
-MAX_BYTES = 256 << 20
-# How many numbers each field of a frame has, besides the actions, and the largest absolute value of each field.
-_FIELDS = {"rotation": 9, "translation": 2, "scale": 1, "gaze": 2, "box": 4, "shoulders": 2}
-_LIMITS = {"rotation": 1.001, "translation": 100, "scale": 100, "gaze": 10, "box": 1e6, "shoulders": 100, "crop": 1e6}
 
 
 @dataclass
@@ -67,6 +65,7 @@ class MotionTrack:
     box: np.ndarray  # (T, 4)
     shoulders: np.ndarray  # (T, 2)
     source: str = ""
+    reference: FrameMotion | None = None  # from which changes count; None: chosen when the track drives a portrait
 
     def __len__(self) -> int:
         return len(self.times)
@@ -89,7 +88,6 @@ class MotionTrack:
         for face in faces:
             held = face or held
             held_faces.append(held)
-        poses = [pose_in(face, crop) for face in held_faces]
         return MotionTrack(
             rate=rate,
             width=size[0],
@@ -97,14 +95,42 @@ class MotionTrack:
             crop=crop,
             times=np.array(times, np.float64),
             found=np.array([face is not None for face in faces]),
-            rotation=np.stack([face.rotation for face in held_faces]),
-            translation=torch.cat([pose.translation[:, :2] for pose in poses]).numpy(),
-            scale=torch.cat([pose.scale for pose in poses]).numpy(),
-            actions=np.stack([face.actions for face in held_faces]),
-            gaze=np.stack([face.gaze for face in held_faces]),
             box=np.array([face.box for face in held_faces], np.float32),
-            shoulders=np.array([face.shoulders for face in held_faces], np.float32) / crop.radius,
             source=source,
+            **_arrays([FrameMotion.of(face, crop) for face in held_faces]),
+        )
+
+    @staticmethod
+    def from_motions(
+        motions: list[FrameMotion],
+        crop: Crop,
+        rate: str,
+        size: tuple[int, int],
+        source: str = "",
+        reference: FrameMotion | None = None,
+    ) -> "MotionTrack":
+        """The track of motions, `rate` of them a second, in the head crop of a picture of `size` (width, height).
+
+        `reference`: the motion from which a portrait takes their changes. With `portrait.motion` there, and
+        `portrait.crop` and the size of `portrait.image`, the track drives that portrait, motion absolute, through just
+        these motions. Actions are limited to [0, 1]; the box is that of the average face. Raises MediaError for no
+        motion, and for one that is a latent."""
+        if not motions:
+            raise MediaError("there is no motion to save; record some first")
+        if any(motion.latent is not None for motion in (*motions, reference or motions[0])):
+            raise MediaError("a motion file holds facial actions, and a motion read from pixels has none")
+        steps_per_second = Fraction(rate)
+        return MotionTrack(
+            rate=rate_text(steps_per_second),
+            width=size[0],
+            height=size[1],
+            crop=crop,
+            times=np.arange(len(motions)) / float(steps_per_second),
+            found=np.ones(len(motions), bool),
+            box=np.stack([_average_box(motion.pose, crop) for motion in motions]),
+            source=source,
+            reference=reference,
+            **_arrays(motions),
         )
 
     @property
@@ -123,6 +149,12 @@ class MotionTrack:
             torch.from_numpy(self.scale[index]),
         )
 
+    def motion(self, index: int) -> FrameMotion:
+        """The motion of one frame."""
+        numbers = np.concatenate([self.actions[index], self.gaze[index]]).astype(np.float32)
+        shoulders = torch.from_numpy(self.shoulders[index : index + 1])
+        return FrameMotion(self.pose(slice(index, index + 1)), torch.from_numpy(numbers)[None], shoulders)
+
     def save(self, path: str | Path) -> None:
         """Writes the file in one step, so that no reader sees a part of it. Raises MediaError."""
         path = Path(path)
@@ -136,6 +168,9 @@ class MotionTrack:
             "crop": [round(float(number), 5) for number in (self.crop.x, self.crop.y, self.crop.radius)],
             "actions": ACTIONS,
         }
+        if self.reference:
+            size = self.width, self.height
+            header["reference"] = MotionTrack.from_motions([self.reference], self.crop, self.rate, size)._frame(0)
         lines = ",\n".join(json.dumps(self._frame(index)) for index in range(len(self)))
         partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
@@ -160,9 +195,16 @@ class MotionTrack:
     def load(path: str | Path) -> "MotionTrack":
         """Reads and checks a motion file. Raises MediaError with what is wrong in it."""
         try:
-            return _parse(_read_json(Path(path)))
+            header, frames, reference = read_motion(Path(path))
         except MediaError as error:
             raise MediaError(f"{path} is not a motion file that mpkit can read: {error}") from None
+        motion = None if reference is None else MotionTrack(**header, **reference).motion(0)
+        return MotionTrack(**header, **frames, reference=motion)
+
+
+def rate_text(rate: Fraction) -> str:
+    """Frames per second as the file gives them."""
+    return f"{rate.numerator}/{rate.denominator}"
 
 
 def is_motion_file(path: str | Path) -> bool:
@@ -177,105 +219,22 @@ def is_motion_file(path: str | Path) -> bool:
         return False
 
 
-def _read_json(path: Path) -> dict:
-    def refuse(constant):
-        raise MediaError(f"it has a number that is {constant}")
-
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise MediaError(f"it is larger than {MAX_BYTES >> 20} MiB")
-        content = json.loads(path.read_text("utf-8"), parse_constant=refuse)
-    except OSError as error:
-        raise MediaError(error.strerror) from None
-    except MediaError:
-        raise
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested too deeply
-        raise MediaError("it is not JSON") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise MediaError(f'it does not say "format": "{FORMAT}"')
-    return content
+def _arrays(motions: list[FrameMotion]) -> dict[str, np.ndarray]:
+    """The arrays of a track that come from its motions."""
+    pose = Pose(*map(torch.cat, zip(*(motion.pose for motion in motions))))
+    actions, gaze = torch.cat([motion.numbers for motion in motions]).split([len(ACTIONS), 2], dim=1)
+    arrays = {
+        "rotation": pose.rotation,
+        "translation": pose.translation[:, :2],
+        "scale": pose.scale,
+        "actions": actions.clamp(0, 1),
+        "gaze": gaze,
+        "shoulders": torch.cat([motion.shoulders for motion in motions]),
+    }
+    return {name: np.ascontiguousarray(array.float().cpu().numpy()) for name, array in arrays.items()}
 
 
-def _parse(content: dict) -> MotionTrack:
-    version = content.get("version")
-    if type(version) is not int or version < 1:
-        raise MediaError("its version is not a number")
-    if version > VERSION:
-        raise MediaError(f"its version is {version}, this mpkit reads versions up to {VERSION}; update mpkit")
-    rate = content.get("rate")
-    if not isinstance(rate, str) or not re.fullmatch(r"[1-9][0-9]{0,8}/[1-9][0-9]{0,8}", rate, re.ASCII):
-        raise MediaError('its rate is not a fraction like "30000/1001"')
-    source = content.get("source", "")
-    if not isinstance(source, str) or len(source) > 1000:
-        raise MediaError("its source is not a name")
-    width, height = (int(_numbers(content, name, 1, 1e5)[0]) for name in ("width", "height"))
-    crop = _numbers(content, "crop", 3, _LIMITS["crop"])
-    if min(width, height) < 1 or crop[2] <= 0:
-        raise MediaError("its width, height and crop radius must be positive")
-    names, frames = content.get("actions"), content.get("frames")
-    if not isinstance(names, list) or not all(isinstance(name, str) and name in ACTIONS for name in names):
-        raise MediaError("its actions are not names of facial actions")
-    if len(set(names)) != len(names):
-        raise MediaError("its actions name one action twice")
-    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
-        raise MediaError("its frames are not a list of objects")
-    if not 1 <= len(frames) <= MAX_FRAMES:
-        raise MediaError(f"it has {len(frames)} frames; from 1 to {MAX_FRAMES} are possible")
-    columns = {name: [] for name in ("time", "actions", *_FIELDS)}
-    for number, frame in enumerate(frames, 1):
-        frame.setdefault("shoulders", [0.0, 0.0])
-        try:
-            columns["time"].append(_numbers(frame, "time", 1, 1e7)[0])
-            columns["actions"].append(_numbers(frame, "actions", len(names), 1))
-            for name, count in _FIELDS.items():
-                columns[name].append(_numbers(frame, name, count, _LIMITS[name]))
-            if type(frame.get("found")) is not bool:
-                raise MediaError("its found is not true or false")
-        except MediaError as error:
-            raise MediaError(f"frame {number}: {error}") from None
-    arrays = {name: np.array(column, np.float64) for name, column in columns.items()}
-    if arrays["time"][0] < 0 or (np.diff(arrays["time"]) < 0).any():
-        raise MediaError("its times do not increase")
-    if arrays["scale"].min() <= 0 or (arrays["actions"].size and arrays["actions"].min() < 0):
-        raise MediaError("its scales must be positive and its actions between 0 and 1")
-    actions = np.zeros((len(frames), len(ACTIONS)), np.float32)
-    actions[:, [ACTIONS.index(name) for name in names]] = arrays["actions"]
-    return MotionTrack(
-        rate=rate,
-        width=width,
-        height=height,
-        crop=Crop(*crop),
-        times=arrays["time"],
-        found=np.array([frame["found"] for frame in frames]),
-        rotation=_rotations(arrays["rotation"]),
-        translation=arrays["translation"].astype(np.float32),
-        scale=arrays["scale"][:, 0].astype(np.float32),
-        actions=actions,
-        gaze=arrays["gaze"].astype(np.float32),
-        box=arrays["box"].astype(np.float32),
-        shoulders=arrays["shoulders"].astype(np.float32),
-        source=source,
-    )
-
-
-def _numbers(fields: dict, name: str, count: int, limit: float) -> list[float]:
-    """The `count` numbers of a field, all finite and within ±limit. A single number may be given without a list."""
-    values = fields.get(name)
-    if count == 1 and not isinstance(values, list):
-        values = [values]
-    if not isinstance(values, list) or len(values) != count or not all(type(v) in (int, float) for v in values):
-        raise MediaError(f"its {name} is not {count} number{'s' if count > 1 else ''}")
-    if not all(-limit <= value <= limit for value in values):  # false for NaN too
-        raise MediaError(f"its {name} is out of range")
-    return [float(value) for value in values]
-
-
-def _rotations(rows: np.ndarray) -> np.ndarray:
-    """(T, 9) -> (T, 3, 3) float32, made orthonormal again, because numbers in the file are rounded."""
-    matrices = rows.reshape(-1, 3, 3)
-    error = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(3)).max((1, 2))
-    wrong = np.flatnonzero((error > 1e-3) | (np.linalg.det(matrices) < 0))
-    if len(wrong):
-        raise MediaError(f"frame {wrong[0] + 1}: its rotation is not a rotation matrix")
-    u, _, vt = np.linalg.svd(matrices)
-    return (u @ vt).astype(np.float32)
+def _average_box(pose: Pose, crop: Crop) -> np.ndarray:
+    """x0, y0, x1, y1 (4,) float32 around the average face in a pose, in pixels of the crop's picture."""
+    points = crop.to_picture(pose.apply(torch.from_numpy(CANONICAL_FACE)[None].to(pose.scale))[0, :, :2].cpu().numpy())
+    return np.concatenate([points.min(0), points.max(0)])

@@ -4,8 +4,17 @@ They have a module of their own, so that `mpkit animate --help` need not import 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Literal, get_args, get_origin
+
+from mpkit.errors import MediaError
+from mpkit.media.limits import check_range
+
+MIN_SIDE, MAX_SIDE = 64, 2048  # of the animated crop, pixels
+MAX_STRENGTH = 1.5  # of a driver's motion; more leaves the range of motions that the networks were trained on
+FACE_PARTS = ("eyes", "mouth", "brows")  # the parts that facial actions and gaze move
+
+Part = Literal["head", "eyes", "mouth", "brows"]  # see `Controls.parts`
 
 Progress = Callable[[int, int | None], None]  # gets the number of frames done and about how many there are, or None
 
@@ -15,8 +24,21 @@ def silent(done: int, total: int | None) -> None:
 
 
 @dataclass(frozen=True)
+class Controls:
+    """How far, and with which parts, a portrait follows its driver. `Options` has the same fields with more help."""
+
+    pose_strength: float = 1.0  # 0: the portrait's own pose, 1: the transferred one
+    expression_strength: float = 1.0  # the same for actions, gaze and latent
+    # head: pose and shoulders; eyes: eyeBlink, eyeLook, eyeSquint, eyeWide, gaze; brows: brow; mouth: all other actions
+    parts: tuple[Part, ...] = get_args(Part)
+    smoothing: float = 0.0  # the share of the motion before a frame that the frame keeps
+
+
+@dataclass(frozen=True)
 class Options:
-    """How a driver animates a picture. The comment beside each field is its help on the command line."""
+    """How a driver animates a picture. The comment beside each field is its help on the command line.
+
+    Raises MediaError, with the name of the option on the command line, for a value that is out of range."""
 
     # relative: the portrait's own pose and face, plus the driver's change since the frame of its first second that is
     # nearest to neutral; absolute: the driver's head pose and face as they are
@@ -32,4 +54,54 @@ class Options:
     max_frames: int | None = None  # stop after so many frames
     fps: float | None = None  # frames a second of the result; by default exactly the driver's
     audio: bool = True  # keep the driver's sound (.mp4 and .webm)
-    face: int | Literal["largest"] = "largest"  # of several in the picture: the n-th from the left, or the largest
+    face: int | Literal["largest"] = "largest"  # which face of the picture to animate, counted from the left from 1
+    # how far the head follows the driver, 0 to 1.5. It multiplies the change of rotation, place and size: from the
+    # driver's reference frame (relative), or from the portrait's own rotation to the driver's (absolute)
+    pose_strength: float = 1.0
+    # how far the face follows the driver, 0 to 1.5. It multiplies the change of the 52 facial actions and the gaze, or
+    # with --motion-from pixels of the latent z: from the driver's reference frame (relative), or from the portrait's
+    # own expression to the driver's (absolute)
+    expression_strength: float = 1.0
+    # what follows the driver; the rest stays as in the picture. head: pose and shoulders; eyes: lids and gaze; brows;
+    # mouth: lips, jaw, cheeks, nose and tongue. With --motion-from pixels, eyes, mouth and brows follow together or not
+    parts: tuple[Part, ...] = get_args(Part)
+    # how much of the motion before each frame is kept, 0 to 1: an exponential mean, which calms a trembling driver and
+    # follows a fast one late. 0: off
+    smoothing: float = 0.0
+    # corner of each frame where the word "synthetic" is drawn
+    mark: Literal["none", "bottom-right", "bottom-left", "top-right", "top-left"] = "none"
+
+    def __post_init__(self):
+        for field in fields(self):
+            value, choices = getattr(self, field.name), get_args(field.type)
+            if get_origin(field.type) is Literal and value not in choices:
+                raise MediaError(f"--{field.name.replace('_', '-')} is {' or '.join(choices)}, not {value}")
+        check_range(self.start, self.max_frames, self.fps)
+        check_side(self.size)
+        if self.face != "largest" and not (str(self.face).isdecimal() and int(self.face) >= 1):
+            raise MediaError(f"--face is largest or a number, counted from 1 from left to right, not {self.face}")
+        for name, largest in (("pose_strength", MAX_STRENGTH), ("expression_strength", MAX_STRENGTH), ("smoothing", 1)):
+            if not 0 <= getattr(self, name) <= largest:
+                raise MediaError(f"--{name.replace('_', '-')} must be from 0 to {largest}, got {getattr(self, name):g}")
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        if not self.parts or not set(self.parts) <= set(get_args(Part)):
+            named = " ".join(map(str, self.parts)) or "nothing"
+            raise MediaError(f"--parts is one or more of {', '.join(get_args(Part))}, not {named}")
+        face_parts = set(FACE_PARTS) & set(self.parts)
+        if self.motion_from == "pixels" and 0 < len(face_parts) < len(FACE_PARTS):
+            raise MediaError(
+                "--motion-from pixels reads the whole face as one: --parts names all of eyes, mouth and brows or none"
+            )
+
+    @property
+    def controls(self) -> Controls:
+        """The options that `Transfer` takes as one."""
+        return Controls(**{field.name: getattr(self, field.name) for field in fields(Controls)})
+
+
+def check_side(size: int | str) -> None:
+    """Raises MediaError for a side of the animated crop that is out of range."""
+    if size != "native" and not (str(size).isdecimal() and MIN_SIDE <= int(size) <= MAX_SIDE):
+        raise MediaError(f"--size is native or a number of pixels from {MIN_SIDE} to {MAX_SIDE}, not {size}")

@@ -1,17 +1,19 @@
-"""The output of an animation: each animated crop is pasted into the still picture and encoded as it comes."""
+"""The output of an animation: each animated crop is pasted into the still picture and encoded as it comes, one `Step`
+after another."""
 
 import contextlib
 import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
+from mpkit.animation.mark import marked
 from mpkit.animation.options import Options, Progress
 from mpkit.animation.prefetch import prefetch
 from mpkit.animation.still import Still
@@ -43,18 +45,35 @@ class Result:
     rate: Fraction = Fraction(25)  # frames a second
 
 
-def write_animation(
-    still: Still,
-    rendered: Rendered,
-    driver: tuple[Path, Clip],
-    output: Path,
-    options: Options,
-    progress: Progress,
-) -> Result:
-    """Writes a video file, a GIF or a folder of PNGs, with the driver's sound.
+class Step(NamedTuple):
+    """What a stream of an animation yields after each frame that it has written."""
 
-    driver: its file, and what was opened of it. Raises NoFaceError if no frame shows a face, and then, as after every
-    error, leaves no output behind."""
+    done: int  # number of frames written
+    total: int | None  # about how many there will be; None if unknown
+    picture: np.ndarray  # the last of them, (H, W, 3) uint8
+
+
+Steps = Generator[Step, None, Result]  # its return value is the Result
+
+
+def finish(steps: Steps, progress: Progress) -> Result:
+    """Runs a stream to its end, with `progress` after each frame. Returns its Result."""
+    with contextlib.closing(steps):
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return end.value
+            progress(step.done, step.total)
+
+
+def write_animation(
+    still: Still, rendered: Rendered, driver: tuple[Path, Clip], output: Path, options: Options
+) -> Steps:
+    """Writes a video file, a GIF or a folder of PNGs, with the driver's sound, and yields a step per frame.
+
+    driver: its file, and what was opened of it. Raises NoFaceError if no frame shows a face. After an error, or where
+    the generator is closed before its end, it leaves no output behind, and no thread runs on."""
     path, clip = driver
     result = Result(output, rate=clip.rate)
     sound = path if options.audio and clip.has_audio else None
@@ -65,7 +84,7 @@ def write_animation(
             for picture in itertools.chain([first], frames):
                 writer.write(picture)
                 result.frames += 1
-                progress(result.frames, clip.frame_count)
+                yield Step(result.frames, clip.frame_count, picture)
             if result.without_face == result.frames:
                 raise NoFaceError(f"no face in any frame of {path}; use a clip where a face looks at the camera")
     return result
@@ -83,7 +102,8 @@ def _pictures(still: Still, rendered: Rendered, options: Options, result: Result
             if animated is not last:  # the picture of a held motion is not pasted again
                 last = animated
                 picture = paste(still.image, animated, still.crop) if options.paste_back else animated
-            yield side_by_side(unchanged, driver_picture, picture) if options.side_by_side else picture
+            frame = side_by_side(unchanged, driver_picture, picture) if options.side_by_side else picture
+            yield marked(frame, options.mark)
 
 
 def side_by_side(still: np.ndarray, driver: np.ndarray | None, picture: np.ndarray) -> np.ndarray:

@@ -6,12 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mpkit.errors import MediaError
+from mpkit.animation.options import MAX_SIDE, check_side
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.face import Face
 from mpkit.faces.matte import Matte, fill_background
-
-MAX_SIDE = 2048  # of the animated crop, pixels
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,7 @@ def crop_side(size: str | int, crop: Crop, smallest: int) -> int:
     """Side of the animated crop in pixels; native: the picture's, from `smallest` to MAX_SIDE. Raises MediaError."""
     if size == "native":
         return int(np.clip(round(2 * crop.radius), smallest, MAX_SIDE))
-    if not str(size).isdecimal() or not 64 <= int(size) <= MAX_SIDE:
-        raise MediaError(f"--size is native or a number of pixels from 64 to {MAX_SIDE}, not {size}")
+    check_side(size)
     return int(size)
 
 

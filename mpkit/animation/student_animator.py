@@ -18,7 +18,7 @@ from torch import Tensor
 from mpkit.animation.driver import STILL_FRAMES, STILL_RATE, read_still
 from mpkit.animation.motion_file import is_motion_file
 from mpkit.animation.options import Options, Progress, silent
-from mpkit.animation.output import Rendered, Result, write_animation
+from mpkit.animation.output import Rendered, Result, Steps, finish, write_animation
 from mpkit.animation.prefetch import prefetch
 from mpkit.animation.still import Still, over_background, to_tensor, with_matte
 from mpkit.device import check_precision, choose_device
@@ -60,6 +60,8 @@ class StudentAnimator:
     def load(weights: str | Path, avatar: int = 1, **options) -> "StudentAnimator":
         """An animator with weights that `mpkit distil` has written; `avatar` counts from 1, in the order of its
         portraits. Raises WeightsError, DeviceError, and MpkitError for an avatar that the student does not know."""
+        device = choose_device(options.get("device", "auto"))  # raises before a large file is read
+        check_precision(options.get("precision", "fp32"), device)
         student = load_network(weights, Student)
         with safe_open(weights, framework="pt") as file:
             names = json.loads(file.metadata().get("portraits", "[]")) or [""] * student.config.avatars
@@ -88,21 +90,36 @@ class StudentAnimator:
         rgba = made if self.student.config.alpha else with_matte(made, self._matte)
         return over_background(rgba, still.background.to(self.device))
 
-    def animate(
-        self, source: str | Path, driver: str | Path, output: str | Path, options=Options(), progress: Progress = silent
-    ) -> Result:
-        """Animates the avatar by a clip or a still, and writes a video file, a GIF or a folder of PNGs.
-
-        `source` is the avatar's portrait: it gives the picture around the head. Of the options, `motion`, `motion_from`
-        and `scale_translation` have no effect. Raises MpkitError, and then leaves no output behind."""
-        output = check_output(output)
+    def still(self, source: str | Path, face: str | int = "largest", size: str | int = "native") -> Still:
+        """Prepares the avatar's portrait, which gives the picture around the head. It warns if the student has learned
+        from a file of another name. Raises MediaError, NoFaceError."""
         if self.portrait_name not in ("", Path(source).name):
             warnings.warn(f"the avatar was learned from {self.portrait_name}; {source} is another file", stacklevel=2)
-        clip = open_pictures(driver, options)
-        image, face = read_still(source, self.tracker, options.face)
-        still = Still.of(image, face, options.size, self.student.config.image_size, self._matte)
+        image, found = read_still(source, self.tracker, face)
+        return Still.of(image, found, size, self.student.config.image_size, self._matte)
+
+    def animate(
+        self,
+        source: str | Path | Still,
+        driver: str | Path,
+        output: str | Path,
+        options=Options(),
+        progress: Progress = silent,
+    ) -> Result:
+        """Runs `stream` to its end. `progress` is called with the number of frames done and about how many there are.
+        Raises MpkitError, and then leaves no output behind."""
+        return finish(self.stream(source, driver, output, options), progress)
+
+    def stream(self, source: str | Path | Still, driver: str | Path, output: str | Path, options=Options()) -> Steps:
+        """Animates the avatar by a clip or a still, and writes a video file, a GIF or a folder of PNGs. A generator, as
+        `Animator.stream` is.
+
+        `source` is the avatar's portrait, as a file or prepared by `still`. Options that change how the driver's motion
+        is read or transferred have no effect. Raises MpkitError, and then leaves no output behind."""
+        output, clip = check_output(output), open_pictures(driver, options)
+        still = source if isinstance(source, Still) else self.still(source, options.face, options.size)
         rendered = self._rendered(still, clip.pictures)
-        return write_animation(still, rendered, (Path(driver), clip), output, options, progress)
+        return (yield from write_animation(still, rendered, (Path(driver), clip), output, options))
 
     def _rendered(self, still: Still, pictures: Iterable[np.ndarray]) -> Rendered:
         crop = None

@@ -1,13 +1,12 @@
 """Tracking a whole clip: the motion of one face in it, as a `MotionTrack` that can drive any portrait."""
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from mpkit.animation.driver import STILL_RATE, read_still
-from mpkit.animation.motion_file import MotionTrack
+from mpkit.animation.motion_file import MotionTrack, rate_text
 from mpkit.animation.options import Progress, silent
 from mpkit.faces.follow import follow
 from mpkit.faces.trackers import make_tracker
@@ -35,15 +34,11 @@ def track(
     if is_still(path):
         picture, face = read_still(path, tracker)
         height, width = picture.shape[:2]
-        return MotionTrack.from_faces([face], [0.0], _fraction(STILL_RATE), (width, height), path.name)
+        return MotionTrack.from_faces([face], [0.0], rate_text(STILL_RATE), (width, height), path.name)
     faces, times = [], []
     with make_tracker(tracker, video=True) as face_tracker, VideoReader(path, start, max_frames, fps) as reader:
         for time, _, face in follow(reader, face_tracker):
             faces.append(face and replace(face, landmarks=_NO_LANDMARKS))
             times.append(float(time - reader.start))
             progress(len(times), reader.frame_count_estimate)
-        return MotionTrack.from_faces(faces, times, _fraction(reader.rate), (reader.width, reader.height), path.name)
-
-
-def _fraction(rate: Fraction) -> str:
-    return f"{rate.numerator}/{rate.denominator}"
+        return MotionTrack.from_faces(faces, times, rate_text(reader.rate), (reader.width, reader.height), path.name)

@@ -6,6 +6,7 @@ them, so that help is instant.
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,21 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from mpkit.animation.options import Options, Progress
+from mpkit.animation.options import Options, Progress, check_side
 from mpkit.errors import DeviceError, MediaError
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
-TrackerName = Literal["mediapipe", "face-alignment"]
+# options that several commands have, with their help
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help="auto: cuda, else mps, else cpu")]
+Precision = Annotated[
+    Literal["fp32", "bf16", "fp16"], tyro.conf.arg(help="of the networks; fp16 needs a GPU; bf16 is slow on a CPU")
+]
+TrackerName = Annotated[
+    Literal["mediapipe", "face-alignment"],
+    tyro.conf.arg(help="face-alignment is the paper's own; an optional install"),
+]
 Preset = Literal["nano", "tiny", "base256", "base512"]
-Precision = Literal["fp32", "bf16", "fp16"]
+Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+OptionalOutput = Annotated[Path | None, tyro.conf.arg(aliases=["-o"])]
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,8 @@ class Animate:
     """Make a still picture move as a driver does.
 
     SOURCE is the still: a painting or a photo, JPEG, PNG or WebP, of any size.
-    DRIVER is a video (.mp4 .webm .mov .gif), a still, or a motion file made by `mpkit track`.
+    DRIVER is a video (.mp4 .webm .mov .gif), a motion file made by `mpkit track`, or a still, whose pose and expression
+    the portrait takes and holds for a second (25 frames).
 
     The face is found automatically, in paintings too. Memory does not grow with the length of the driver. Frames in
     which the driver shows no face hold the last motion.
@@ -43,28 +53,32 @@ class Animate:
 
     source: Annotated[Positional[Path], tyro.conf.arg(metavar="SOURCE")]  # the still picture
     driver: Annotated[Positional[Path], tyro.conf.arg(metavar="DRIVER")]  # the source of the motion
-    output: Path  # .mp4 (H.264), .webm (VP9), .gif, or a folder for numbered PNG frames
+    output: Output  # the file to write: .mp4 (H.264), .webm (VP9), .gif, or a folder for numbered PNG frames
     options: Annotated[Options, tyro.conf.arg(name="")] = Options()
-    device: Device = "auto"  # auto: cuda, else mps, else cpu
-    precision: Precision = "fp32"  # of the networks; fp16 needs a GPU
+    device: Device = "auto"
+    precision: Precision = "fp32"
     weights: Path | None = None  # a safetensors file; by default the weights that come with mpkit
     # weights of an enhancer (`mpkit train enhancer`), which doubles the resolution of the model's picture. With a model
     # of preset nano or tiny it takes the place of the detail path, which samples the source at its own resolution
     enhance: Path | None = None
-    tracker: TrackerName = "mediapipe"  # face-alignment is the paper's own; an optional install
+    tracker: TrackerName = "mediapipe"
     # weights of a student (`mpkit distil`) in place of the base model: faster, and only for its own portraits. It sees
     # the driver's pictures, so no motion file; --motion, --motion-from, --scale-translation, --weights and --enhance do
     # nothing
     student: Path | None = None
-    avatar: int = 1  # of the student: which of its portraits SOURCE is, in the order of `mpkit distil --portraits`
+    avatar: int = 1  # which of the student's portraits SOURCE is, counted in the order of `mpkit distil --portraits`
 
     def run(self) -> None:
+        from mpkit.device import check_precision, choose_device
         from mpkit.media.paths import check_file, check_output
 
         output = check_output(self.output)
         _check_not_input(output, self.source, self.driver)
         _check_still(self.source)
         check_file(self.driver)
+        check_precision(self.precision, choose_device(self.device))
+        if output.suffix == "":
+            warnings.warn(f"writing PNGs to the folder {self.output}/", stacklevel=1)
 
         import torch
 
@@ -102,15 +116,17 @@ class Track:
     """
 
     file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]  # a video, a GIF or a still
-    output: Path  # the motion file to write, .json
+    output: Output  # the motion file to write, .json
     start: float = 0.0  # seconds to skip
     max_frames: int | None = None  # stop after so many frames
     fps: float | None = None  # frames a second; by default exactly the video's
-    tracker: TrackerName = "mediapipe"  # face-alignment is the paper's own; an optional install
+    tracker: TrackerName = "mediapipe"
 
     def run(self) -> None:
+        from mpkit.media.limits import check_range
         from mpkit.media.paths import temporary_folder
 
+        check_range(self.start, self.max_frames, self.fps)
         if self.output.suffix.lower() != ".json" or self.output.is_dir():
             raise MediaError(f"{self.output} is not the name of a .json file; a motion file is written as .json")
         _check_not_input(self.output, self.file)
@@ -170,15 +186,19 @@ class Evaluate:
     folder: Annotated[Path, tyro.conf.arg(name="set")]  # the folder with the manifest
     weights: Path | None = None  # a safetensors file; by default the weights that come with mpkit
     use: str = "evaluate"  # which rows are measured. Choose a model on other rows (develop) than those you report
-    output: Path | None = None  # also write the result as JSON here
+    output: OptionalOutput = None  # also write the result as JSON here
     portraits: int = 12  # number of portraits, at most
     clips: int = 6  # number of clips, at most
     frames: int = 24  # number of frames of each clip, at most
     quick: bool = False  # 3 portraits, 2 clips, 12 frames
-    device: Device = "auto"  # auto: cuda, else mps, else cpu
+    device: Device = "auto"
 
     def run(self) -> None:
         from mpkit.assets import DEFAULT_WEIGHTS
+        from mpkit.device import choose_device
+
+        choose_device(self.device)  # before all else is loaded
+
         from mpkit.evaluation.evaluate import evaluate, format_table
         from mpkit.evaluation.evaluation_set import QUICK, EvaluationSize
 
@@ -200,13 +220,17 @@ class Bench:
     sizes: tuple[int, ...] = (256, 1024)  # sides of the animated crop in pixels
     frames: int = 100  # 10 or more
     weights: Path | None = None  # a safetensors file; by default the weights that come with mpkit
-    device: Device = "auto"  # auto: cuda, else mps, else cpu
-    precision: Precision = "fp32"  # of the networks; fp16 needs a GPU
+    device: Device = "auto"
+    precision: Precision = "fp32"
     student: Path | None = None  # time this student (`mpkit distil`) beside its teacher instead, at the student's size
 
     def run(self) -> None:
         from mpkit.assets import DEFAULT_WEIGHTS
+        from mpkit.device import check_precision, choose_device
 
+        for size in self.sizes:
+            check_side(size)
+        check_precision(self.precision, choose_device(self.device))
         weights = self.weights or DEFAULT_WEIGHTS
         if self.student:
             from mpkit.evaluation.student_bench import bench_student, format_student_bench

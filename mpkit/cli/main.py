@@ -1,5 +1,5 @@
-"""The command line: `mpkit COMMAND ...`. The commands are in commands.py, those for data and training in
-training_commands.py.
+"""The command line: `mpkit COMMAND ...`. The commands are in commands.py, training_commands.py and train_command.py;
+parsing.py reads their arguments.
 
 Every mistake of the user ends in one line on stderr and exit code 2.
 """
@@ -12,9 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import tyro
-
-from mpkit.cli import commands, training_commands
+from mpkit.cli import commands, train_command, training_commands
+from mpkit.cli.parsing import parse
 from mpkit.errors import MpkitError
 
 USAGE = """usage: mpkit COMMAND ...        help on one: mpkit COMMAND --help
@@ -36,8 +35,7 @@ def _command(kind: type, name: str) -> Callable[[list[str]], None]:
     """A function that parses the arguments of a command and runs it. Its docstring is the command's."""
 
     def run(arguments: list[str]) -> None:
-        description = inspect.cleandoc(kind.__doc__)
-        tyro.cli(kind, prog=f"mpkit {name}", description=description, args=arguments).run()
+        parse(kind, name, kind.__doc__, arguments).run()
 
     run.__doc__ = kind.__doc__
     return run
@@ -47,7 +45,7 @@ _KINDS = (commands.Animate, commands.Track, commands.Info, commands.Evaluate, co
           training_commands.Prepare, training_commands.Plot, training_commands.Ablate, training_commands.Distil,
           training_commands.Adapt)  # fmt: skip
 COMMANDS = {kind.__name__.lower(): _command(kind, kind.__name__.lower()) for kind in _KINDS} | {
-    "train": training_commands.train
+    "train": train_command.train
 }
 
 
@@ -101,3 +99,7 @@ def _notes() -> Iterator[None]:
         warnings.simplefilter("default")
         warnings.showwarning = show
         yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,7 @@
-"""The commands that make data and train: what each takes, its help, and what it does. See `mpkit.cli.commands`."""
+"""The commands that make data and those that train from start to end, written as in `mpkit.cli.commands`. `mpkit train`
+is in train_command.py."""
 
 import dataclasses
-import inspect
 import math
 import tempfile
 from dataclasses import dataclass
@@ -11,10 +11,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from mpkit.cli.commands import Device, Precision, _print_progress
+from mpkit.cli.commands import Device, OptionalOutput, Output, Precision, Preset, _print_progress
 from mpkit.errors import MpkitError
-
-TRAINING_STAGES = ("warps", "mouth", "motion", "gaze", "identity", "base", "enhancer")
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Heads:
       mpkit heads --output runs/heads --identities 1000 --workers 2
     """
 
-    output: Path  # folder of the shards
+    output: Output  # folder of the shards
     identities: int = 64  # people
     frames: int = 8  # of each
     size: int = 256  # side of the pictures in pixels, even
@@ -62,7 +60,7 @@ class Prepare:
     """
 
     folder: Positional[Path]  # pictures and clips, at any depth
-    output: Path  # folder of the shards
+    output: Output  # folder of the shards
     size: int = 256  # side of the pictures in pixels, even
     workers: int = 1  # processes
 
@@ -86,7 +84,7 @@ class Plot:
     """
 
     runs: Positional[tuple[Path, ...]]  # folders of `mpkit train`
-    output: Path | None = None  # a .png, .svg or .pdf; by default losses.png in the first folder
+    output: OptionalOutput = None  # a .png, .svg or .pdf; by default losses.png in the first folder
 
     def run(self) -> None:
         from mpkit.training.plot import plot_runs
@@ -110,7 +108,7 @@ class Ablate:
 
     data: tuple[str, ...]  # shard folders, each optionally "FOLDER:WEIGHT"
     validation: tuple[str, ...]  # shard folders of people that are not in the others
-    output: Path  # folder of the runs and of ablation.json
+    output: Output  # folder of the runs and of ablation.json
     stills: tuple[str, ...] = ()  # shard folders of lifted stills; one row does without
     steps: int = 1000  # of each row
     batch_size: int = 8  # people
@@ -140,8 +138,8 @@ class Distil:
 
     portraits: tuple[Path, ...]  # stills, each with a face
     clips: tuple[Path, ...]  # videos or GIFs of people who face the camera; the student learns their motions
-    output: Path  # the weights to write, .safetensors
-    preset: str = "tiny"  # of the student: nano, tiny, base256 or base512
+    output: Output  # the weights to write, .safetensors
+    preset: Preset = "tiny"  # of the student
     minutes: float | None = None  # about how long to train, 10 by default; base256 and base512 take the paper's steps
     steps: int | None = None  # batches to train on, in place of --minutes
     gan: bool = False  # nano and tiny: also the paper's adversarial loss; a step then takes twice as long
@@ -149,8 +147,8 @@ class Distil:
     run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None  # folder of the run; by default OUTPUT-run
     batch_size: int = 8  # frames
     seed: int = 0
-    device: Device = "auto"  # auto: cuda, else mps, else cpu
-    precision: Precision = "fp32"  # of the networks; bf16 and fp16 are for CUDA
+    device: Device = "auto"
+    precision: Precision = "fp32"
 
     def run(self) -> None:
         from mpkit.device import check_precision, choose_device
@@ -193,13 +191,13 @@ class Adapt:
     """
 
     still: Annotated[Positional[Path], tyro.conf.arg(metavar="STILL")]  # the picture, a painting or a photo
-    output: Path  # the weights to write, .safetensors
+    output: Output  # the weights to write, .safetensors
     minutes: float = 2.0  # about how long to train; preparing and measuring come on top
     steps: int | None = None  # batches to train on, in place of --minutes
-    face: int | Literal["largest"] = "largest"  # of several in the picture: the n-th from the left, or the largest
+    face: int | Literal["largest"] = "largest"  # which face of the picture to adapt to, counted from the left from 1
     weights: Path | None = None  # to start from; by default those that come with mpkit
     run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None  # keeps the run, which can then be resumed
-    device: Device = "auto"  # auto: cuda, else mps, else cpu
+    device: Device = "auto"
 
     def run(self) -> None:
         if self.steps is not None:
@@ -209,81 +207,16 @@ class Adapt:
 
         from mpkit.assets import DEFAULT_WEIGHTS
         from mpkit.device import choose_device
+
+        device = str(choose_device(self.device))  # before all else is loaded
+
         from mpkit.evaluation.adaptation import adapt, format_adaptation
         from mpkit.training.stages.adapt import adapt_config
 
-        device = str(choose_device(self.device))
         with tempfile.TemporaryDirectory(prefix="mpkit-adapt-") as temporary:
             config = adapt_config(self.weights or DEFAULT_WEIGHTS, self.run_folder or Path(temporary), self.steps or 0)
             result = adapt(self.still, self.output, config, self.face, self.minutes, device, _print_progress)
         print(f"{self.output}, before -> after:\n{format_adaptation(result)}")
-
-
-def train(arguments: list[str]) -> None:
-    """Train one stage. An interrupted run continues when the same command is given again.
-
-      warps            both warp generators alone, from exact labels; quick
-      mouth            the network of the mouth interior alone, from exact labels; quick
-      motion           E_mtn alone: it reads head pose and expression from pixels; quick
-      gaze, identity   the networks whose features are losses of stage base
-      base             the whole base model
-      enhancer         G_enh, which doubles the resolution of the base model's pictures
-
-    --data are shard folders of `mpkit heads` and `mpkit prepare`; for the enhancer, which learns from stills, they are
-    folders of pictures. A run's folder gets its state, weights.safetensors, stats.jsonl and grids of pictures. Stages
-    base and enhancer follow the paper's recipe unless told otherwise, if --preset is base256 or base512.
-
-    examples
-      mpkit heads --output runs/heads --identities 200
-      mpkit train warps --data runs/heads --run runs/warps --steps 400 --batch-size 8 --drivers 4 --learning-rate 1e-3
-      mpkit train mouth --data runs/heads --run runs/mouth --init runs/warps/weights.safetensors --steps 600
-      mpkit train base --data runs/heads --run runs/first --init runs/mouth/weights.safetensors --freeze mouth
-      mpkit train base --data runs/heads --run runs/small --preset nano --steps 20 --batch-size 2
-      mpkit train enhancer --data my_photos --run runs/enhancer --steps 5000
-      accelerate launch --num_processes 4 -m mpkit train base --data runs/heads --run runs/large --preset base512
-    """
-    description = inspect.cleandoc(train.__doc__)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        stages = "|".join(TRAINING_STAGES)
-        print(f"usage: mpkit train {stages} ...        help on it: mpkit train base --help\n\n{description}")
-        return
-    stage = arguments[0]
-    if stage not in TRAINING_STAGES:
-        raise MpkitError(f"there is no stage '{stage}' to train; choose one of {', '.join(TRAINING_STAGES)}")
-
-    from mpkit.training.config import TrainConfig
-    from mpkit.training.loop import train as train_stage
-    from mpkit.training.recipes import RECIPES
-    from mpkit.training.stages.registry import STAGES
-
-    name, kind = _preset_among(arguments), STAGES[stage].Weights
-    recipe = {"preset": name} | RECIPES.get(stage, {}).get(name, {})
-    weights = recipe.pop("weights", kind() if kind else None)
-    default = TrainConfig(run=tyro.MISSING, **recipe)
-
-    def run(
-        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = default,
-        weights: kind = weights,
-        init: Annotated[Path | None, tyro.conf.arg(help="weights to start from, a safetensors file")] = None,
-        device: Annotated[Device, tyro.conf.arg(help="auto: cuda, else mps, else cpu")] = "auto",
-        precision: Annotated[Precision, tyro.conf.arg(help="of the networks; bf16 and fp16 are for CUDA")] = "fp32",
-    ) -> None:
-        from mpkit.config import preset
-        from mpkit.device import check_precision, choose_device
-
-        preset(config.preset)  # say so before the run has a folder
-        check_precision(precision, choose_device(device))
-        train_stage(dataclasses.replace(config, weights=weights), stage, init, str(choose_device(device)), precision)
-
-    tyro.cli(run, prog=f"mpkit train {stage}", description=description, args=arguments[1:])
-
-
-def _preset_among(arguments: list[str]) -> str:
-    """The value of --preset, before anything is parsed: what is left out depends on it."""
-    for word, following in zip(arguments, [*arguments[1:], ""]):
-        if word.startswith("--preset"):
-            return word.partition("=")[2] or following
-    return "tiny"
 
 
 def _check_at_least_one(command, *names: str) -> None:

@@ -70,7 +70,7 @@ class DistillationSet(Dataset):
     In training, avatar, frame, a mirror, the crop's place and size, and its colours are random. With `held_out`, batch
     number n holds the n-th of all pairs of an avatar and a held-out frame, in a fixed order and unchanged. With
     `parts` > 1, as many processes divide each batch, and this one gets share number `part`. Raises MpkitError if the
-    batch cannot be divided, MediaError where the folder does not exist or has no such frame.
+    batch cannot be divided, MediaError where the folder does not exist.
     """
 
     def __init__(self, folder: str | Path, batch_size: int, seed=0, held_out=False, part=0, parts=1):
@@ -86,8 +86,6 @@ class DistillationSet(Dataset):
         self.frames = frames[(frames % HELD_OUT_STEP == HELD_OUT_STEP - 1) == held_out]
         self.batch_size, self.seed, self.held_out = batch_size, seed, held_out
         self.positions = share_of_batch(batch_size, part, parts)  # of this process's samples
-        if not len(self.frames):
-            raise MediaError(f"{len(frames)} frames of the clips show a face; {HELD_OUT_STEP} are the least")
 
     def __len__(self) -> int:
         """How many batches hold each pair of an avatar and a frame once."""
@@ -134,20 +132,21 @@ def prepare_distillation(
     files is left as it is. `progress` is called with a line before each clip.
 
     Raises MpkitError where there is no portrait, no clip, or a folder of other files; MediaError for a file that cannot
-    be read; NoFaceError, with its name, for a portrait or a clip that shows no face."""
+    be read, and for clips with too few faces; NoFaceError, with its name, for a portrait or a clip without a face."""
     if not portraits or not clips:
         raise MpkitError("a student needs --portraits, its avatars, and --clips that drive them: one or more of each")
     inputs = {"portraits": [str(path) for path in portraits], "clips": [str(path) for path in clips]}
     inputs["size"] = size
     if folder.exists():
         if json.loads((folder / "inputs.json").read_text()) != inputs:
-            raise MpkitError(f"{folder} is of other portraits or clips, or for another preset; give another --run")
+            raise MpkitError(
+                f"{folder} is of other portraits or clips, or for another preset; give another --output or --run"
+            )
         return
     for path in clips:
         if is_motion_file(path):
             raise MediaError(f"{path} is a motion file: it has no pictures that a student could see; give the clip")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_folder(folder.parent) as temporary:
+    with temporary_folder(next(parent for parent in folder.resolve().parents if parent.is_dir())) as temporary:
         made = Path(temporary) / folder.name
         (made / "portraits").mkdir(parents=True)
         for number, path in enumerate(portraits, 1):
@@ -160,9 +159,12 @@ def prepare_distillation(
                 for picture, face in _head_crops(path, stored_side(size)):
                     file.write(picture.tobytes())
                     motions.append((face.rotation, np.concatenate([face.actions, face.gaze])))
+        if len(motions) < HELD_OUT_STEP:
+            raise MediaError(f"{len(motions)} frames of the clips show a face; {HELD_OUT_STEP} are the least")
         for name, values in zip(("rotations", "numbers"), zip(*motions)):
             np.save(made / f"{name}.npy", np.stack(values).astype(np.float32))
         write_json(made / "inputs.json", inputs)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         made.rename(folder)
 
 

@@ -126,6 +126,8 @@ class HeadShards:
     def __init__(self, directory: str | Path, tracked: bool = False):
         """`tracked`: use only shards that `data.tracked.track_shards` has read. Raises MediaError if there is none."""
         directory = Path(directory)
+        if not directory.is_dir():
+            raise MediaError(f"there is no folder {directory}")
         self._shards, self._index = [], []
         for folder in sorted(directory.glob("shard-*")):
             shard = {RENAMED.get(file.stem, file.stem): _open_array(file) for file in folder.glob("*.npy")}
@@ -134,7 +136,10 @@ class HeadShards:
             self._index += [(len(self._shards), row) for row in range(len(shard["scale"]))]
             self._shards.append(shard)
         if not self._index:
-            raise MediaError(f"{directory} holds no finished shard yet; render some with: mpkit heads")
+            raise MediaError(
+                f"{directory} holds no finished training data: make some of pictures and clips with mpkit prepare, or "
+                "render people with mpkit heads"
+            )
         faces = directory / "faces.npy"
         if not faces.exists():
             raise MediaError(f"{directory} has no faces.npy: an older mpkit made it without labels; prepare it anew")

@@ -181,8 +181,9 @@ def _write(folder: Path, make: Callable[[], list[dict[str, np.ndarray]]], say: C
     shard = folder / SHARD
     if shard.exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    save_shard(shard, people := make())
+    people = make()
+    folder.mkdir(parents=True, exist_ok=True)
+    save_shard(shard, people)
     frames = sum(len(person["images"]) for person in people)
     say(f"{folder.name}: {frames} frames rendered in {time.perf_counter() - start:.0f} s")

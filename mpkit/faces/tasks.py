@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import ctypes
 import os
 import sys
 import tempfile
@@ -13,6 +14,9 @@ import numpy as np
 
 from mpkit.errors import MpkitError
 
+# The libraries that MediaPipe's own is linked to on Linux, with their Debian packages. Servers often lack them.
+SYSTEM_LIBRARIES = {"libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2"}
+
 _open_tasks = weakref.WeakSet()
 
 
@@ -21,7 +25,8 @@ class MediaPipeTask:
 
     kind: "FaceLandmarker" or "ImageSegmenter", with its options as MediaPipe names them. The task is closed at the
     latest when this object is deleted. Left to the garbage collector, a task in a reference cycle would wait forever
-    for its own thread, which is collected first. Raises MpkitError if MediaPipe cannot be imported.
+    for its own thread, which is collected first. Raises MpkitError if MediaPipe, or a system
+    library that it needs, is missing.
     """
 
     def __init__(self, kind: str, model_file: Path, **options):
@@ -54,16 +59,31 @@ class MediaPipeTask:
 
 def _create_task(kind: str, model_file: Path, options: dict):
     os.environ.setdefault("GLOG_minloglevel", "2")
+    model = model_file.read_bytes()
     try:
         from mediapipe.tasks.python import BaseOptions, vision
-    except ImportError as error:
-        raise MpkitError(f"MediaPipe cannot be imported ({error}); run: pip install mediapipe") from None
-    settings = getattr(vision, f"{kind}Options")(
-        base_options=BaseOptions(model_asset_buffer=model_file.read_bytes()),
-        running_mode=vision.RunningMode.IMAGE,
-        **options,
-    )
-    return getattr(vision, kind).create_from_options(settings)
+
+        settings = getattr(vision, f"{kind}Options")(
+            base_options=BaseOptions(model_asset_buffer=model), running_mode=vision.RunningMode.IMAGE, **options
+        )
+        return getattr(vision, kind).create_from_options(settings)
+    except (ImportError, OSError) as error:  # OSError: the first task loads MediaPipe's library, and that needs others
+        check_libraries()
+        raise MpkitError(f"MediaPipe cannot be loaded ({error}); run: pip install mediapipe") from None
+
+
+def check_libraries() -> None:
+    """Raises MpkitError if this is Linux and lacks a system library that MediaPipe needs. It is instant."""
+    if sys.platform != "linux":
+        return
+    try:
+        for name in SYSTEM_LIBRARIES:
+            ctypes.CDLL(name)
+    except OSError:
+        libraries, packages = " and ".join(SYSTEM_LIBRARIES), " ".join(SYSTEM_LIBRARIES.values())
+        raise MpkitError(
+            f"MediaPipe needs the system libraries {libraries}; on Debian or Ubuntu run: apt-get install {packages}"
+        ) from None
 
 
 @contextlib.contextmanager

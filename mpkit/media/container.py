@@ -1,9 +1,8 @@
-"""Media containers as FFmpeg sees them: opening a file, its streams, its errors, and the limits of frame rates.
+"""Media containers as FFmpeg sees them: opening a file, its streams, its errors.
 
 Times and rates are exact fractions (seconds, frames a second), so that pictures and sound cannot drift apart.
 """
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,7 +10,6 @@ import av
 from mpkit.errors import MediaError
 from mpkit.media.paths import check_file, one_line
 
-MIN_RATE, MAX_RATE = Fraction(1, 1000), Fraction(240)  # frames a second
 MAX_DENOMINATOR = 10_000  # of a rate; 1001 is the largest in use
 SECOND = 1_000_000  # FFmpeg's time unit where no stream is given: microseconds
 
@@ -44,9 +42,3 @@ def picture_stream(container: av.container.InputContainer) -> av.VideoStream | N
 def sound_stream(container: av.container.InputContainer) -> av.AudioStream | None:
     """The first stream of sound that can be decoded."""
     return next((stream for stream in container.streams.audio if stream.codec_context), None)
-
-
-def check_rate(rate: Fraction | float, name: str) -> None:
-    """Raises MediaError, with the parameter's name, if a frame rate is out of range."""
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise MediaError(f"{name} must be from {float(MIN_RATE)} to {MAX_RATE} frames a second, got {float(rate):g}")

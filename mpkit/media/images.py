@@ -10,6 +10,7 @@ from PIL import Image
 from mpkit.errors import MediaError
 from mpkit.media.paths import check_file, one_line, temporary_folder
 
+Picture = str | Path | np.ndarray | Image.Image  # a file, RGB (H, W, 3) uint8, or Pillow's; see `as_picture`
 MIN_SIDE = 16  # pixels; a smaller picture cannot hold a face
 
 # Pillow also opens PostScript, MPEG and other files that are not pictures or that start other programs.
@@ -40,9 +41,7 @@ def read_image(path: str | Path, max_pixels: int = 100_000_000) -> np.ndarray:
     try:
         with _open(path) as image:
             check_size(path, *image.size, max_pixels)
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-            image = _to_rgb(image)
-            return np.array(image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image)
+            return _pixels(image)
     except MediaError:
         raise
     except Image.DecompressionBombError:
@@ -51,6 +50,19 @@ def read_image(path: str | Path, max_pixels: int = 100_000_000) -> np.ndarray:
         raise MediaError(f"{path} is not a picture; use a JPEG, PNG or WebP file") from None
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise MediaError(f"{path} is damaged or cut off and cannot be read ({one_line(error)})") from None
+
+
+def as_picture(image: Picture) -> np.ndarray:
+    """A picture given as a path, see `read_image`, as an RGB array or as a Pillow picture: (H, W, 3) uint8. Raises
+    MediaError for a path, TypeError for anything else that is no picture."""
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return _pixels(image)
+    if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
+        return image
+    kind = f"an array {image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+    raise TypeError(f"a picture is a path, a Pillow picture or an array (H, W, 3) uint8, not {kind}")
 
 
 def is_still(path: str | Path) -> bool:
@@ -103,6 +115,13 @@ def _open(path: Path) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN])
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """The upright picture as RGB (H, W, 3) uint8."""
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    image = _to_rgb(image)
+    return np.array(image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -4,7 +4,6 @@ A frame is an upright RGB array (H, W, 3) uint8. Times are exact fractions of se
 first frame starts.
 """
 
-import math
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,32 +14,13 @@ import numpy as np
 from PIL import Image
 
 from mpkit.errors import MediaError
-from mpkit.media.container import (
-    MAX_DENOMINATOR,
-    MAX_RATE,
-    MIN_RATE,
-    SECOND,
-    check_rate,
-    open_media,
-    picture_stream,
-    reason,
-    sound_stream,
-)
+from mpkit.media.container import MAX_DENOMINATOR, SECOND, open_media, picture_stream, reason, sound_stream
 from mpkit.media.images import check_size, is_still, over_white
+from mpkit.media.limits import MAX_RATE, MIN_RATE, check_range
 
 MAX_PIXELS = 64_000_000  # of a frame; 8K has 33 million
 DEFAULT_RATE = Fraction(25)  # frames a second of a clip of one frame without a rate
 MISSING_TIME = Fraction(1, 2)  # seconds; a clip that ends earlier than its header says by more than this is incomplete
-
-
-def check_range(start: float = 0, max_frames: int | None = None, fps: float | None = None) -> None:
-    """Raises MediaError unless the options of `VideoReader` are in range: start >= 0, max_frames >= 1, fps a rate."""
-    if not 0 <= start < math.inf:
-        raise MediaError(f"start must be 0 or more seconds, got {start:g}")
-    if max_frames is not None and max_frames < 1:
-        raise MediaError(f"max_frames must be 1 or more, got {max_frames}")
-    if fps is not None:
-        check_rate(fps, "fps")
 
 
 class VideoReader:

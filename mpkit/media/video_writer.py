@@ -9,7 +9,8 @@ import av
 import numpy as np
 
 from mpkit.errors import MediaError
-from mpkit.media.container import MAX_DENOMINATOR, SECOND, check_rate, reason
+from mpkit.media.container import MAX_DENOMINATOR, SECOND, reason
+from mpkit.media.limits import check_rate
 from mpkit.media.paths import check_output, temporary_folder
 from mpkit.media.video_encoders import GifEncoder, MovieEncoder, PngEncoder
 

@@ -4,13 +4,16 @@
     canonical = G_3D(w_s-> o v_s)               once per source: `source`
     x^        = G_2D(P(w_->d o canonical))      every frame: `drive`
 
-Ours, each switched by the config: the action encoder, the fine fields of face and mouth, the detail path.
+About half of the code is not in the paper. Ours are: the action encoder; the fine fields of face and mouth, with
+`anchors` and `align`, which place them on a face (`config.face_size`); the detail path, with `trace`
+(`config.detail`). The paper's W is `self.warp_source` and `self.warp_driver`, called in `_offsets`.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +31,12 @@ from mpkit.networks.render import Renderer
 from mpkit.networks.volume import VolumeRefiner
 from mpkit.networks.warp import Warp, WarpGenerator, warp_from_source, warp_to_driver
 from mpkit.weights import load_network
+
+
+class Numbered(Protocol):
+    """What has `numbers` (frames, 54), such as a `MotionTrack`."""
+
+    numbers: np.ndarray
 
 
 class Avatar(NamedTuple):
@@ -64,17 +73,17 @@ class BaseModel(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        self.appearance = AppearanceEncoder(config)
-        self.motion = MotionEncoder(config)
-        self.actions = ActionEncoder(config)
-        self.read_actions = nn.Linear(config.latent_size, NUMBERS)
-        self.warp_source = WarpGenerator(config)
-        self.warp_driver = WarpGenerator(config)
-        self.face_source = FaceField(config) if config.face_size else None
-        self.face_driver = FaceField(config) if config.face_size else None
-        self.mouth = MouthField(config) if config.face_size else None
-        self.refine = VolumeRefiner(config)
-        self.render = DetailRenderer(config) if config.detail else Renderer(config)
+        self.appearance = AppearanceEncoder(config)  # E_app
+        self.motion = MotionEncoder(config)  # E_mtn
+        self.actions = ActionEncoder(config)  # ours: z of NUMBERS = 52 facial actions + 2 of the gaze
+        self.read_actions = nn.Linear(config.latent_size, NUMBERS)  # ours: the same numbers of z
+        self.warp_source = WarpGenerator(config)  # W_s->
+        self.warp_driver = WarpGenerator(config)  # W_->d
+        self.face_source = FaceField(config) if config.face_size else None  # ours, fine offsets beside W_s->
+        self.face_driver = FaceField(config) if config.face_size else None  # ours, beside W_->d
+        self.mouth = MouthField(config) if config.face_size else None  # ours
+        self.refine = VolumeRefiner(config)  # G_3D
+        self.render = DetailRenderer(config) if config.detail else Renderer(config)  # P and G_2D
         to_channels_last(self)
 
     def source(self, picture: Tensor, motion: HeadMotion, anchors: Tensor | None = None) -> Avatar:
@@ -100,7 +109,8 @@ class BaseModel(nn.Module):
         def trace(points: Tensor) -> Trace:
             return trace_points(avatar.offsets, avatar.motion.pose, offsets, motion.pose, points)
 
-        rendering = self.render(volume, trace, avatar.picture, motion.expression + avatar.vector)
+        condition = motion.expression + avatar.vector  # z_d + e_s
+        rendering = self.render(volume, trace, avatar.picture, condition)
         return Driven(rendering, offsets, warp, volume)
 
     def forward(self, source: Tensor, driver: Tensor) -> Driven:
@@ -114,9 +124,9 @@ class BaseModel(nn.Module):
         return trace_points(avatar.offsets, avatar.motion.pose, offsets, motion.pose, points)
 
     @torch.no_grad()
-    def latents(self, motion) -> Tensor:
-        """z (frames, latent) of a motion, as the action encoder gives it: a `MotionTrack`, or its numbers (frames,
-        54)."""
+    def latents(self, motion: Numbered | Tensor | np.ndarray) -> Tensor:
+        """z (frames, latent) of a motion, as the action encoder gives it: a `MotionTrack`, or its numbers (frames, 54),
+        52 actions and 2 of the gaze."""
         numbers = torch.as_tensor(getattr(motion, "numbers", motion), dtype=torch.float32)
         return self.actions(numbers.to(self.read_actions.weight.device))
 
@@ -136,9 +146,9 @@ class BaseModel(nn.Module):
         """delta_d, which puts the driver's expression in."""
         return self._offsets(self.warp_driver, self.face_driver, vector, motion, align)
 
-    def _offsets(self, generator, face, vector, motion, align) -> Offsets:
-        condition = motion.expression + vector
-        volume = generator(motion.expression, vector, motion.pose)
+    def _offsets(self, generator: WarpGenerator, face: FaceField | None, vector, motion, align) -> Offsets:
+        volume = generator(motion.expression, vector, motion.pose)  # delta
+        condition = motion.expression + vector  # z + e
         if face is None:
             return Offsets(volume)
         return Offsets(

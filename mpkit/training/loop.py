@@ -1,6 +1,7 @@
 """One training loop for every stage. An interrupted run resumes bit-equal. Started by `accelerate launch`, several
 processes share each batch and average their gradients."""
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -8,9 +9,12 @@ from pathlib import Path
 from torch import nn
 from tqdm import tqdm
 
+from mpkit.errors import MpkitError
 from mpkit.files import write_json
 from mpkit.training.config import TrainConfig
 from mpkit.training.grid import save_grid
+from mpkit.training.run_state import check_settings
+from mpkit.training.stages.registry import STAGES
 from mpkit.training.trainer import Term, Trainer
 from mpkit.weights import save_weights
 
@@ -24,46 +28,78 @@ def train(
     progress: bool = True,
 ) -> nn.Module:
     """Trains a stage from the run's last state, or from `init` weights, or from scratch, to `config.steps`. Returns the
-    EMA network, in eval mode. Raises what `Trainer` raises."""
-    trainer, run = Trainer(config, stage, init, device, precision), Path(config.run)
+    EMA network, in eval mode. `progress` prints what is trained, a bar, and where the weights are. Raises what
+    `Trainer` raises, and MpkitError where the run's folder holds a run with other settings."""
+    run, kind = Path(config.run), STAGES[stage].Weights
+    config = dataclasses.replace(config, weights=config.weights or (kind and kind()))
+    settings = config.to_json() | {"stage": stage, "init": init and str(init)}
+    check_settings(run, settings)
+    if config.steps < 1:
+        raise MpkitError(f"--steps must be 1 or more, got {config.steps}")
+    trainer = Trainer(config, stage, init, device, precision)
     first_process = trainer.accelerator.is_main_process
     if first_process:
         run.mkdir(parents=True, exist_ok=True)
-        write_json(run / "config.json", config.to_json() | {"stage": stage, "init": init and str(init)})
+        write_json(run / "config.json", settings)
     trainer.resume(run / "state.safetensors")
-    log = Log(run / "stats.jsonl", config.log_every, trainer.objective.samples)
+    show = progress and first_process
+    if show:
+        tqdm.write(describe(trainer))
+    log = Log(run / "stats.jsonl", trainer.objective.samples)
     bar = {"initial": trainer.steps_done, "total": config.steps, "unit": "step"}
-    for batch in tqdm(trainer.batches(), **bar, disable=not (progress and first_process)):
-        log.add(trainer.step(batch), trainer.steps_done)
+    for batch in tqdm(trainer.batches(), **bar, disable=not show):
+        log.add(terms := trainer.step(batch))
         if not first_process:
             continue
-        if trainer.steps_done % config.grid_every == 0:
-            save_grid(run / f"grid-{trainer.steps_done:06d}.png", trainer.objective.pictures(batch, trainer.made))
-        if trainer.steps_done % config.save_every == 0 or trainer.steps_done == config.steps:
+        step, last = trainer.steps_done, trainer.steps_done == config.steps
+        if step % config.log_every == 0 or last:
+            log.write(step)
+        if step % config.grid_every == 0 or last:
+            save_grid(run / f"grid-{step:06d}.png", trainer.objective.pictures(batch, trainer.made))
+        if step % config.save_every == 0 or last:
             if losses := trainer.validate():
-                append_json(run / "validation.jsonl", {"step": trainer.steps_done, **losses})
+                append_json(run / "validation.jsonl", {"step": step, **losses})
             trainer.save(run / "state.safetensors")
-            save_weights(run / "weights.safetensors", trainer.ema, steps=str(trainer.steps_done))
+            save_weights(run / "weights.safetensors", trainer.ema, steps=str(step))
+        if show and last:
+            loss = terms["loss"].value
+            tqdm.write(f"wrote {run}/weights.safetensors after {step} steps; the last loss is {loss:.4g}")
     return trainer.ema.eval()
 
 
+def describe(trainer: Trainer) -> str:
+    """What a run is about to do, as one line."""
+    config, done = trainer.config, trainer.steps_done
+    if done >= config.steps:
+        return f"{config.run} is already at {done} of {config.steps} steps; raise --steps to train on"
+    trained = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
+    data = ", ".join(config.data) or "the data that come with mpkit"
+    return (
+        f"stage {trainer.stage}, preset {config.preset}: {trained:,} weights learn from {data}, steps {done + 1} to "
+        f"{config.steps}, {trainer.objective.samples} samples each, on {trainer.device}"
+    )
+
+
 class Log:
-    """Writes the means of every `log_every` steps to a run's stats.jsonl. `samples` is how many a batch has."""
+    """Writes the means of the steps since its last line to a run's stats.jsonl. `samples` is how many a batch has."""
 
-    def __init__(self, path: Path, log_every: int, samples: int):
-        self.path, self.log_every, self.samples = path, log_every, samples
-        self.sums: dict[str, float] = {}
-        self.started = time.perf_counter()
+    def __init__(self, path: Path, samples: int):
+        self.path, self.samples = path, samples
+        self._restart()
 
-    def add(self, terms: dict[str, Term], step: int) -> None:
+    def add(self, terms: dict[str, Term]) -> None:
+        self.count += 1
         for name, term in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + term.value
-        if step % self.log_every:
-            return
-        means = {name: round(value / self.log_every, 5) for name, value in self.sums.items()}
-        rate = round(self.log_every * self.samples / (time.perf_counter() - self.started), 2)
+
+    def write(self, step: int) -> None:
+        means = {name: round(value / self.count, 5) for name, value in self.sums.items()}
+        rate = round(self.count * self.samples / (time.perf_counter() - self.started), 2)
         append_json(self.path, {"step": step, "samples_per_second": rate, **means})
-        self.sums, self.started = {}, time.perf_counter()
+        self._restart()
+
+    def _restart(self) -> None:
+        self.count, self.sums, self.started = 0, {}, time.perf_counter()
 
 
 def append_json(path: Path, line: dict) -> None:

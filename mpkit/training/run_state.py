@@ -1,11 +1,40 @@
 """The whole state of a training run as one safetensors file, from which it resumes bit-equal."""
 
+import json
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from mpkit.errors import MpkitError
 from mpkit.weights import load_into, load_tensors, save_tensors
+
+# the settings of a run that may change when it goes on; all others would make it another run
+MAY_CHANGE = ("run", "steps", "validation", "save_every", "grid_every", "log_every", "workers")
+
+
+def check_settings(run: Path, settings: dict) -> None:
+    """Raises MpkitError if a folder holds the state of a run of another stage or with other settings: it could not go
+    on bit-equal."""
+    if not (run / "state.safetensors").exists():
+        return
+    before, now = (_flat(json.loads(text)) for text in ((run / "config.json").read_text(), json.dumps(settings)))
+    if before["stage"] != now["stage"]:
+        raise MpkitError(f"{run} is a run of stage {before['stage']}; give another --run")
+    for name, value in now.items():
+        if name not in MAY_CHANGE and before.get(name, value) != value:
+            option, old, new = name.replace("_", "-"), _shown(before[name]), _shown(value)
+            raise MpkitError(f"{run} is a run with --{option} {old}, not {new}; give another --run")
+
+
+def _shown(value) -> str:
+    value = " ".join(map(str, value)) if isinstance(value, list) else value
+    return "none" if value in (None, "") else str(value)
+
+
+def _flat(settings: dict) -> dict:
+    """Settings with each weight of the loss as one of them, as on the command line."""
+    return settings | {f"weights.{name}": weight for name, weight in (settings.pop("weights") or {}).items()}
 
 
 def save_run(path: Path, networks: dict[str, nn.Module], optimizers: dict, step: int) -> None:

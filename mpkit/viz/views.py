@@ -14,9 +14,10 @@ from mpkit.actions import ACTIONS, READING, vector
 from mpkit.animation.animator import Animator, Portrait
 from mpkit.animation.still import over_background
 from mpkit.animation.transfer import FrameMotion
-from mpkit.geometry import angles_from_rotation, identity_flow, rotation_from_angles
+from mpkit.geometry import angles_from_rotation, identity_flow, identity_grid, rotation_from_angles
 from mpkit.networks.base import Driven
 from mpkit.networks.detail import render_at
+from mpkit.networks.warp import Warp
 from mpkit.viz.flows import flow_colours
 from mpkit.viz.style import principal_directions
 from mpkit.viz.warps import lattice_lines
@@ -24,8 +25,9 @@ from mpkit.viz.warps import lattice_lines
 SIDE = 256  # pixels of each picture
 SMOOTH = 2  # the lattice is drawn this many times larger
 FLOW_LENGTH = 0.35  # offset in full colour, half sides of the crop
-TILT = (25.0, -15.0)  # yaw and pitch in degrees by which the lattice is turned, so that its depth shows
-LATTICE_SIZE = 0.6  # of the lattice in its picture, so that its corners stay inside
+TILT = (8.0, -10.0)  # yaw and pitch in degrees by which the lattice is turned, so that its depth shows
+LATTICE_SIZE = 0.62  # of the lattice in its picture, so that its corners stay inside
+CUBE = (205, 205, 205)  # RGB of the cube [-1, 1], which the lattice of the identity fills
 NEAR, FAR = np.array([29, 78, 121]), np.array([197, 217, 168])  # RGB of a lattice's lines
 
 
@@ -119,26 +121,39 @@ class MotionViews:
         driven = self.animator.drive(self.portrait, self.motion(**values))
         foreground = render_at(self.portrait.picture, driven.rendering.detail.float(), SIDE)
         return Views(
-            over_background(foreground, self.background), draw_lattice(driven), draw_flow(driven),
+            over_background(foreground, self.background), draw_lattice(driven.warp), draw_flow(driven),
             self.colours.slice(driven.volume, depth),
         )  # fmt: skip
 
 
-def draw_lattice(driven: Driven) -> np.ndarray:
-    """The lattice of w_->d, seen from a little above and aside; lines near the viewer are dark."""
-    lines = lattice_lines(driven.warp.grid[0].float().cpu(), 3, 9, 3)  # with a row of NaN after each line
-    yaw, pitch = (torch.tensor([angle]) for angle in TILT)
-    turned = lines @ rotation_from_angles(yaw, pitch, torch.zeros(1))[0].numpy().T
-    pixels = (turned[:, :2] * LATTICE_SIZE + 1) * (SIDE * SMOOTH / 2)
+def draw_lattice(warp: Warp) -> np.ndarray:
+    """The lattice of a warp in the cube that the identity would fill, seen almost from the front. A line is dark where
+    its cell of the output is near the viewer."""
+    grid = warp.grid[0].float().cpu()  # (D, H, W, 3)
+    depth = identity_grid(*grid.shape[:3])[0, ..., 2:]
     canvas = Image.new("RGB", (SIDE * SMOOTH,) * 2, "white")
     draw = ImageDraw.Draw(canvas)
-    ends = np.flatnonzero(np.isnan(lines[:, 0]))
-    strokes = [slice(start, end) for start, end in zip([0, *ends + 1], ends)]
-    for stroke in sorted(strokes, key=lambda stroke: -turned[stroke, 2].mean()):  # the farthest first
-        nearness = np.clip((1 - turned[stroke, 2].mean()) / 2, 0, 1)
+    for stroke in _strokes(lattice_lines(2 * identity_grid(2, 2, 2)[0], 2, 2, 2)):
+        draw.line(_tilted(stroke), fill=CUBE, width=SMOOTH)
+    strokes = _strokes(lattice_lines(torch.cat([grid, depth], dim=-1), 3, 9, 3))
+    for stroke in sorted(strokes, key=lambda stroke: -stroke[:, 3].mean()):  # the farthest first
+        nearness = (1 - stroke[:, 3].mean()) / 2
         colour = tuple((FAR + (NEAR - FAR) * nearness).astype(int).tolist())
-        draw.line([tuple(point) for point in pixels[stroke].tolist()], fill=colour, width=SMOOTH + 1)
+        draw.line(_tilted(stroke), fill=colour, width=SMOOTH + 1)
     return np.asarray(canvas.resize((SIDE, SIDE), Image.LANCZOS))
+
+
+def _strokes(lines: np.ndarray) -> list[np.ndarray]:
+    """Lines (N, K), with a row of NaN after each, as one array for each line."""
+    ends = np.flatnonzero(np.isnan(lines[:, 0]))
+    return [lines[start:end] for start, end in zip([0, *ends + 1], ends)]
+
+
+def _tilted(points: np.ndarray) -> list[tuple[float, float]]:
+    """Points (N, 3 or more) in space as pixels (x, y) of the lattice's picture."""
+    yaw, pitch = (torch.tensor([angle]) for angle in TILT)
+    turned = points[:, :3] @ rotation_from_angles(yaw, pitch, torch.zeros(1))[0].numpy().T
+    return [tuple(point) for point in ((turned[:, :2] * LATTICE_SIZE + 1) * (SIDE * SMOOTH / 2)).tolist()]
 
 
 def draw_flow(driven: Driven) -> np.ndarray:

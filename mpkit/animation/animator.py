@@ -214,7 +214,8 @@ class Animator:
         """
         output, portrait = check_output(output), self._prepared(source, options)
         read_pixels = self.read_pixels if options.motion_from == "pixels" else None
-        with open_driver(driver, self.tracker, options.start, options.max_frames, options.fps, read_pixels) as clip:
+        part = options.start, options.max_frames, options.fps
+        with open_driver(driver, self.tracker, *part, read_pixels, draw=options.side_by_side) as clip:
             kind = options.motion if clip.moves else "absolute"
             transfer = Transfer(portrait.motion, kind, options.scale_translation, options.controls)
             transfer.reference = clip.reference

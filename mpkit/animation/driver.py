@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mpkit.animation.face_mesh import draw_face
 from mpkit.animation.motion_file import MotionTrack, is_motion_file
 from mpkit.animation.transfer import FrameMotion
 from mpkit.errors import MediaError, NoFaceError
@@ -78,10 +79,10 @@ class StillDriver(Driver):
 
 
 class FileDriver(Driver):
-    """A motion file: numbers without pictures."""
+    """A motion file: numbers without pictures. `draw`: a plain face with this motion takes the picture's place."""
 
-    def __init__(self, path: str | Path, start: float, max_frames: int | None, fps: float | None):
-        self.track = MotionTrack.load(path)
+    def __init__(self, path: str | Path, start: float, max_frames: int | None, fps: float | None, draw: bool = False):
+        self.track, self.draw = MotionTrack.load(path), draw
         self.reference = self.track.reference
         file_rate = Fraction(self.track.rate)
         self.rate = Fraction(fps).limit_denominator(1001) if fps else file_rate
@@ -95,7 +96,8 @@ class FileDriver(Driver):
 
     def __iter__(self):
         for index in self.indices:
-            yield None, self.track.motion(index) if self.track.found[index] else None
+            motion = self.track.motion(index)
+            yield draw_face(motion) if self.draw else None, motion if self.track.found[index] else None
 
 
 def open_driver(
@@ -105,17 +107,18 @@ def open_driver(
     max_frames: int | None = None,
     fps: float | None = None,
     read_pixels: PixelReader | None = None,
+    draw: bool = False,
 ) -> Driver:
     """Opens a clip, a still or a motion file, told apart by its content. `start` in seconds, `fps` a new rate.
 
     `read_pixels`: where given, reads the motion in the head crop of each picture (`Animator.read_pixels`), in place of
-    the tracker. Raises MediaError, and NoFaceError for a still.
+    the tracker. `draw`: see `FileDriver`. Raises MediaError, and NoFaceError for a still.
     """
     check_range(start, max_frames, fps)
     if is_motion_file(path):
         if read_pixels is not None:
             raise MediaError(f"{path} is a motion file and has no pixels to read motion from; give a video or a still")
-        return FileDriver(path, start, max_frames, fps)
+        return FileDriver(path, start, max_frames, fps, draw)
     if is_still(path):
         return StillDriver(path, tracker, max_frames, read_pixels)
     return ClipDriver(VideoReader(path, start, max_frames, fps), tracker, read_pixels)

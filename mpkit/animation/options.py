@@ -48,7 +48,7 @@ class Options:
     motion_from: Literal["tracker", "pixels"] = "tracker"
     scale_translation: Literal["driver", "source"] = "driver"  # source: the head keeps its size and place
     paste_back: bool = True  # into the whole picture, at its own resolution; else only the square head crop is written
-    side_by_side: bool = False  # show source and driver beside the result
+    side_by_side: bool = False  # show source and driver beside the result; a motion file as a plain face
     size: int | Literal["native"] = "native"  # side of the animated crop, 64 to 2048 pixels; native: the picture's own
     start: float = 0.0  # seconds of the driver to skip
     max_frames: int | None = None  # stop after so many frames

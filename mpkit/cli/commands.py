@@ -47,6 +47,7 @@ class Animate:
       mpkit animate painting.jpg driver.mp4 --output out.mp4
       mpkit animate painting.jpg driver.mp4 --output out.mp4 --motion absolute --side-by-side
       mpkit animate painting.jpg driver.mp4 --output out.mp4 --motion-from pixels
+      mpkit animate painting.jpg driver.mp4 --output out.mp4 --parts head mouth --expression-strength 1.3
       mpkit animate group.jpg motion.json --output out.webm --face 2 --start 1.5 --max-frames 100
       mpkit animate portrait.jpg driver.mp4 --output out.mp4 --student student.safetensors --avatar 2
     """
@@ -63,8 +64,7 @@ class Animate:
     enhance: Path | None = None
     tracker: TrackerName = "mediapipe"
     # weights of a student (`mpkit distil`) in place of the base model: faster, and only for its own portraits. It sees
-    # the driver's pictures, so no motion file; --motion, --motion-from, --scale-translation, --weights and --enhance do
-    # nothing
+    # the driver's pictures, so no motion file; --weights, --enhance and what changes the motion do nothing
     student: Path | None = None
     avatar: int = 1  # which of the student's portraits SOURCE is, counted in the order of `mpkit distil --portraits`
 

@@ -1,0 +1,101 @@
+"""The faces of an uploaded picture: outlined before the run, chosen by a click, with advice."""
+
+from typing import NamedTuple
+
+import gradio as gr
+import numpy as np
+from jobs import plain
+from PIL import Image, ImageDraw
+
+from mpkit.errors import MpkitError
+from mpkit.faces.advice import advice
+from mpkit.faces.face import Face
+from mpkit.faces.trackers import make_tracker
+from mpkit.media.images import read_image
+
+SIDE = 420  # pixels of the outlined picture's longer side
+CHOSEN, OTHER = (95, 190, 130), (250, 246, 235)  # RGB of outlines
+
+
+class PictureFile(gr.Image):
+    """An image component that gives the path of the file as it was uploaded, whatever it holds. gr.Image would decode
+    it first, without our limits, and fail without a sentence."""
+
+    is_template = True  # it has the front end of gr.Image
+
+    def preprocess(self, payload):
+        return None if payload is None else payload.path
+
+
+class FoundFace(NamedTuple):
+    """A face of a picture as the page remembers it. Faces are counted from the left, from 1."""
+
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1 in shares of the picture's width and height
+    advice: list[str]  # what will look bad
+
+    @property
+    def area(self) -> float:
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+
+def find_faces(portrait: str | None) -> tuple[Image.Image | None, list[FoundFace], int, str]:
+    """(outlined picture, its faces, number of the chosen one, a text about it) of an uploaded picture."""
+    if portrait is None:
+        return None, [], 1, ""
+    try:
+        image = read_image(portrait)
+        with make_tracker() as tracker:
+            found = sorted(tracker.detect(image), key=lambda face: float(face.centre[0]))
+    except MpkitError as error:
+        return None, [], 1, f"{plain(error, portrait)}. Choose another picture."
+    if not found:
+        return small(image), [], 1, "No face found. Choose a picture where a face looks roughly towards the viewer."
+    faces = [FoundFace(_in_shares(face, image), advice(face, image.shape[1::-1])) for face in found]
+    chosen = 1 + max(range(len(faces)), key=lambda index: faces[index].area)
+    return (*outlined(portrait, faces, chosen), chosen, describe(faces, chosen))
+
+
+def choose_face(portrait: str, faces: list[FoundFace], event: gr.SelectData) -> tuple[Image.Image, int, str]:
+    """The same after a click at a pixel of the outlined picture: the nearest face is chosen."""
+    image = small(read_image(portrait))
+    x, y = event.index[0] / image.width, event.index[1] / image.height
+
+    def distance(index: int) -> float:
+        x0, y0, x1, y1 = faces[index].box
+        return (x - (x0 + x1) / 2) ** 2 + (y - (y0 + y1) / 2) ** 2
+
+    chosen = 1 + min(range(len(faces)), key=distance) if faces else 1
+    return outlined(portrait, faces, chosen)[0], chosen, describe(faces, chosen)
+
+
+def outlined(portrait: str, faces: list[FoundFace], chosen: int) -> tuple[Image.Image, list[FoundFace]]:
+    """The picture with a box around each face."""
+    image = small(read_image(portrait))
+    draw = ImageDraw.Draw(image)
+    for number, face in enumerate(faces, 1):
+        box = np.array(face.box) * [image.width, image.height, image.width, image.height]
+        draw.rounded_rectangle([*map(float, box)], 6, outline=CHOSEN if number == chosen else OTHER, width=3)
+        if len(faces) > 1:
+            draw.text((box[0] + 5, box[1] + 3), str(number), fill=CHOSEN if number == chosen else OTHER)
+    return image, faces
+
+
+def describe(faces: list[FoundFace], chosen: int) -> str:
+    """What the page says of the chosen face."""
+    if not faces:
+        return ""
+    which = f"Face {chosen} of {len(faces)} will move; click another one to choose it. " if len(faces) > 1 else ""
+    return which + " ".join(f"Note: {sentence}" for sentence in faces[chosen - 1].advice)
+
+
+def small(image: np.ndarray) -> Image.Image:
+    """The picture at most SIDE pixels large."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((SIDE, SIDE))
+    return picture
+
+
+def _in_shares(face: Face, image: np.ndarray) -> tuple[float, float, float, float]:
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = face.box
+    return x0 / width, y0 / height, x1 / width, y1 / height

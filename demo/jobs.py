@@ -1,0 +1,111 @@
+"""The heavy work of the page: one model, one job at a time, and jobs that end when nobody waits for them."""
+
+import functools
+import html
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import gradio as gr
+from zero_gpu import ZERO_GPU, on_zero_gpu
+
+from mpkit import Animator, Options
+from mpkit.animation.driver import open_driver
+from mpkit.animation.output import Step
+from mpkit.assets import DEFAULT_WEIGHTS
+from mpkit.errors import MediaError
+from mpkit.media.images import read_image, write_png
+
+WEIGHTS = Path(os.environ.get("MPKIT_WEIGHTS", DEFAULT_WEIGHTS))
+PUBLIC = "SPACE_ID" in os.environ  # a public Space: every output carries a visible mark
+MAX_SECONDS = 20  # of a driver
+MAX_RATE = 30  # frames a second
+MAX_SIDE = 1600  # pixels of the portrait; larger ones are shrunk
+GPU_START, GPU_FRAME = 15, 0.15  # seconds on a GPU: to start and to prepare the portrait, and for each frame
+MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # of every event that uses the model for long
+
+_stopped: set[str] = set()  # sessions whose visitor pressed Stop, or left
+
+
+@functools.cache
+def animator() -> Animator:
+    """The model of this page; requests take turns. On ZeroGPU it is loaded at the start."""
+    return Animator.load(WEIGHTS, device="auto")
+
+
+@functools.cache
+def live_animator() -> Animator:
+    """The model behind sliders. On ZeroGPU a GPU is lent for single requests only, so it runs on the CPU."""
+    return Animator.load(WEIGHTS, device="cpu") if ZERO_GPU else animator()
+
+
+def begin(request: gr.Request) -> None:
+    """Called when a visitor starts a job: forgets that they pressed Stop before."""
+    _stopped.discard(request.session_hash)
+
+
+def stop(request: gr.Request) -> None:
+    """Called by Stop, and when a visitor leaves: the visitor's job ends with its next frame, or when its turn comes."""
+    _stopped.add(request.session_hash)
+
+
+def is_stopped(request: gr.Request | None) -> bool:
+    return request is not None and request.session_hash in _stopped
+
+
+def plain(error: Exception | str, *uploads: str | Path | None) -> str:
+    """A message that is safe in HTML, in which paths of uploads are shortened to names."""
+    text = str(error)
+    for upload in filter(None, uploads):
+        text = text.replace(str(upload), Path(upload).name)
+    return html.escape(text)
+
+
+def hints(caught: list[warnings.WarningMessage]) -> str:
+    """The warnings of mpkit among those caught, as a paragraph."""
+    return " ".join(f"Note: {plain(str(one.message))}." for one in caught if "mpkit" in Path(one.filename).parts)
+
+
+def within_limits(driver: Path, seconds: float) -> dict:
+    """`fps` and `max_frames` that keep a driver within the limits of this page."""
+    with open_driver(driver) as clip:
+        rate = min(clip.rate, MAX_RATE)
+        fps = None if rate == clip.rate else float(rate)
+    return {"fps": fps, "max_frames": max(1, math.ceil(min(seconds, MAX_SECONDS) * rate))}
+
+
+def fitting(portrait: str | None, folder: Path) -> Path:
+    """The path of the portrait, or of a copy in `folder` that is at most MAX_SIDE pixels large."""
+    if portrait is None:
+        raise MediaError("choose a portrait first")
+    image = read_image(portrait)
+    scale = MAX_SIDE / max(image.shape[:2])
+    if scale >= 1:
+        return Path(portrait)
+    write_png(folder / "portrait.png", cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    return folder / "portrait.png"
+
+
+def gpu_seconds(source: Path, driver: Path, output: Path, options: Options) -> float:
+    """How long ZeroGPU lends a GPU for `steps`; it is called with the same arguments."""
+    return GPU_START + GPU_FRAME * (options.max_frames or MAX_SECONDS * MAX_RATE)
+
+
+def steps(source: Path, driver: Path, output: Path, options: Options) -> Iterator[Step]:
+    """The steps of an animation. Raises MpkitError. The folder of the output is the caller's and outlives this iterator:
+    on ZeroGPU another process writes there, and it does not wait until a step is taken."""
+    yield from animator().stream(source, driver, output, options)
+
+
+if ZERO_GPU:
+    steps = on_zero_gpu(steps, gpu_seconds)
+    animator()  # a model that is loaded before the page starts is moved to each GPU that is lent
+
+
+def new_folder() -> tempfile.TemporaryDirectory:
+    """A folder for one request; it is deleted when the request ends."""
+    return tempfile.TemporaryDirectory(prefix="mpkit-page-")

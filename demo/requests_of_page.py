@@ -1,0 +1,116 @@
+"""What the page's buttons ask for: an animation, a motion file, a result in another format."""
+
+import contextlib
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import jobs
+from gallery import MOTIONS
+from jobs import plain
+from share import recipes
+
+from mpkit import Options, track
+from mpkit.animation.output import Step
+from mpkit.errors import MediaError, MpkitError
+from mpkit.media.convert import to_frames, to_gif
+
+CLIP, FILE = "My clip", "My file"
+PREVIEW_SECONDS = 0.4  # between two pictures of a running job
+PARTS = ("head", "eyes", "mouth", "brows")
+CORNERS = ("bottom-right", "bottom-left", "top-right", "top-left")
+
+
+def chosen_driver(motion: str, clip: str | None, file: str | None) -> Path:
+    """The path of the driver. Raises MediaError where an upload is missing."""
+    if motion in MOTIONS:
+        return MOTIONS[motion]
+    upload = clip if motion == CLIP else file
+    if upload is None:
+        raise MediaError(f"{motion}: upload one first, or choose another motion")
+    return Path(upload)
+
+
+def options_of(settings: dict, driver: Path) -> Options:
+    """The options of an animation, of the values of the page's controls by name. Raises MediaError."""
+    mark = settings["mark"]
+    return Options(
+        motion=settings["transfer"],
+        pose_strength=settings["pose_strength"],
+        expression_strength=settings["expression_strength"],
+        parts=tuple(part for part in PARTS if part in settings["parts"]),
+        smoothing=settings["smoothing"],
+        paste_back=settings["whole_picture"],
+        side_by_side=settings["side_by_side"],
+        audio=settings["sound"],
+        start=settings["start"],
+        face=int(settings["face"] or 1) if settings["face"] else "largest",
+        mark=mark if mark in CORNERS else CORNERS[0] if jobs.PUBLIC else "none",
+        **jobs.within_limits(driver, settings["seconds"]),
+    )
+
+
+def animate(portrait=None, motion="Talk", clip=None, file=None, request: gr.Request = None, **settings) -> Iterator:
+    """Yields (newest frame, video, a line about it, commands). Until the video is there, the one before stays.
+
+    A mistake is a sentence in the line. The files are deleted once the page has its own copy of them."""
+    keep = gr.skip()
+    with jobs.new_folder() as folder, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield None, keep, "Looking at the portrait …", keep
+            source, driver = jobs.fitting(portrait, Path(folder)), chosen_driver(motion, clip, file)
+            options, output = options_of(settings, driver), Path(folder, f"{Path(portrait).stem}.mp4")
+            begin, shown, done = time.monotonic(), 0.0, 0
+            with contextlib.closing(jobs.steps(source, driver, output, options)) as steps:
+                for step in steps:
+                    done, now = step.done, time.monotonic()
+                    if jobs.is_stopped(request):
+                        yield None, keep, f"Stopped after {done} frames.", keep
+                        return
+                    if now - shown > PREVIEW_SECONDS:
+                        shown = now
+                        yield step.picture, keep, _remaining(step, now - begin), keep
+            taken = time.monotonic() - begin
+            line = f"{done} frames in {taken:.0f} s, {done / taken:.1f} a second. {jobs.hints(caught)}"
+            commands = recipes(Path(portrait).name, driver.name, options)
+            yield None, str(output), line, commands
+        except MpkitError as error:
+            yield None, keep, f"**That did not work:** {plain(error, portrait, clip, file)}.", keep
+
+
+def _remaining(step: Step, seconds: float) -> str:
+    """How far a job is that has run for some seconds."""
+    if not step.total:
+        return f"Frame {step.done}"
+    left = seconds / step.done * max(0, step.total - step.done)
+    return f"Frame {step.done} of about {step.total}, {left:.0f} s left"
+
+
+def save_motion(motion="Talk", clip=None, file=None, seconds=6) -> Iterator:
+    """Yields the motion of the driver as a motion file, which `mpkit animate` and this page take, and a line."""
+    with jobs.new_folder() as folder:
+        try:
+            driver = chosen_driver(motion, clip, file)
+            if driver.suffix == ".json":
+                yield str(driver), "This motion is a file already."
+                return
+            output = Path(folder, f"{driver.stem}.json")
+            track(driver, **jobs.within_limits(driver, seconds)).save(output)
+            yield str(output), ""
+        except MpkitError as error:
+            yield gr.skip(), f"**That did not work:** {plain(error, clip, file)}."
+
+
+def convert(video=None, kind="GIF") -> Iterator:
+    """Yields the result as a GIF, or as PNG frames in a ZIP file; nothing without a result."""
+    if video is None:
+        yield gr.skip()
+        return
+    with jobs.new_folder() as folder:
+        write, suffix = (to_gif, "gif") if kind == "GIF" else (to_frames, "zip")
+        output = Path(folder, f"{Path(video).stem}.{suffix}")
+        write(Path(video), output)
+        yield str(output)

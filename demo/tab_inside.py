@@ -1,0 +1,141 @@
+"""The tab Look inside: every stage of one picture of one portrait, in pictures."""
+
+from typing import NamedTuple
+
+import gradio as gr
+import numpy as np
+import torch
+from jobs import plain
+from live import named, views_of
+
+from mpkit import viz
+from mpkit.errors import MpkitError
+from mpkit.faces.crop import cut
+from mpkit.viz.views import SIDE, draw_flow, draw_lattice
+
+TEXT = """
+What happens between your portrait and its next frame. The sliders of the tab *Puppet* choose the frame; press *Look*
+again after you moved them.
+"""
+
+
+class Panel(NamedTuple):
+    """One stage: a title, two sentences, the lesson that explains it."""
+
+    title: str
+    text: str
+    lesson: str
+
+
+PANELS = (
+    Panel(
+        "Crop and matte",
+        "The head is found and cut out. The matte, here in red, says which pixels belong to the person: these move.",
+        "01_faces_and_crops",
+    ),
+    Panel(
+        "Canonical head",
+        "Pose and gaze of the picture are taken out: a head that looks straight ahead. Every frame starts from it.",
+        "04_appearance_volumes",
+    ),
+    Panel(
+        "Warp of the source",
+        "For each cell of the canonical head, where the picture shows it. It takes the picture's motion out.",
+        "03_warp_fields",
+    ),
+    Panel(
+        "Warp of the driver",
+        "For each cell of the new frame, which canonical point it shows. A head that turns right samples farther left.",
+        "03_warp_fields",
+    ),
+    Panel(
+        "Flow",
+        "Both warps together: where each pixel of the frame lies in your picture. White is the same place.",
+        "03_warp_fields",
+    ),
+    Panel(
+        "Mask",
+        "Bright pixels come from your picture, so brush strokes survive. Dark ones are painted by the network.",
+        "04_appearance_volumes",
+    ),
+    Panel(
+        "Depth slices",
+        "The volume of the new frame, cut into slices from front to back. Equal colours are similar features.",
+        "04_appearance_volumes",
+    ),
+    Panel(
+        "Expression",
+        "The numbers z of this frame: they stand for the whole expression. The turn of the head is not in them.",
+        "02_motion_latents",
+    ),
+    Panel("Result", "The new frame: the picture in the motion that the sliders ask for.", "00_tour"),
+)
+
+
+def look(portrait, face, *values) -> list:
+    """The pictures of PANELS, and a line."""
+    try:
+        views = views_of(portrait, face)
+        return [*draw(views, named(values)), ""]
+    except MpkitError as error:
+        return [*[gr.skip()] * len(PANELS), plain(error, portrait)]
+
+
+@torch.inference_mode()
+def draw(views: viz.MotionViews, values: dict[str, float]) -> list[np.ndarray]:
+    """The pictures of PANELS for one motion of a portrait, in order."""
+    animator, portrait = views.animator, views.portrait
+    motion = views.motion(**values)
+    driven = animator.drive(portrait, motion)
+    frontal = animator.frame(portrait, views.motion(**dict.fromkeys(("yaw", "pitch", "roll", "gaze_x"), 0.0)))
+    detail = driven.rendering.detail
+    crop = cut(portrait.image, portrait.crop, SIDE)
+    alpha = torch.nn.functional.interpolate(portrait.picture[:, 3:].cpu(), size=(SIDE, SIDE))
+    matted = (
+        crop * (1 - 0.4 * alpha[0, 0, ..., None].numpy())
+        + np.array([200, 70, 50]) * 0.4 * alpha[0, 0, ..., None].numpy()
+    )
+    mask = (detail.mask[0, 0].float().cpu().numpy() * 255).astype(np.uint8)
+    slices = [views.colours.slice(driven.volume, depth) for depth in (0.15, 0.35, 0.55, 0.75)]
+    tiles = np.concatenate([np.concatenate(slices[:2], 1), np.concatenate(slices[2:], 1)])[::2, ::2]
+    z = portrait.avatar.motion.expression if motion.latent is not None else animator.model.actions(
+        motion.corrected(portrait.correction).numbers.to(animator.device)
+    )  # fmt: skip
+    return [
+        matted.astype(np.uint8), frontal, draw_lattice(portrait.avatar.warp), draw_lattice(driven.warp),
+        draw_flow(driven), np.repeat(mask[..., None], 3, axis=2), tiles, draw_bars(z[0].cpu().numpy()),
+        animator.frame(portrait, motion),
+    ]  # fmt: skip
+
+
+def draw_bars(z: np.ndarray) -> np.ndarray:
+    """z as 8 x 8 squares: orange positive, blue negative, (SIDE, SIDE, 3) uint8."""
+    strength = (z / max(abs(z).max(), 1e-6)).reshape(8, -1)[..., None]
+    colours = 255 - np.where(strength > 0, strength * (20, 110, 200), -strength * (200, 110, 20))
+    return np.kron(colours, np.ones((SIDE // 8, SIDE // colours.shape[1], 1))).astype(np.uint8)
+
+
+def build(portrait: gr.Image, face: gr.Number, sliders: list[gr.Slider], tab: gr.Tab) -> None:
+    """The tab's content."""
+    gr.Markdown(TEXT)
+    go, line = gr.Button("Look", variant="primary"), gr.Markdown(elem_classes="quiet", label="What happened")
+    pictures = []
+    for start in range(0, len(PANELS), 3):
+        with gr.Row():
+            for panel in PANELS[start : start + 3]:
+                with gr.Column(min_width=220):
+                    pictures.append(
+                        gr.Image(
+                            label=panel.title,
+                            interactive=False,
+                            buttons=[],
+                            alt_text=panel.text,
+                            format="jpeg",
+                            height=260,
+                        )
+                    )
+                    gr.Markdown(f"{panel.text} *Lesson {panel.lesson.replace('_', ' ')}.*", elem_classes="quiet")
+    inputs = [portrait, face, *sliders]
+    quick = {"concurrency_id": "live", "concurrency_limit": 2, "api_visibility": "private"}
+    go.click(look, inputs, [*pictures, line], **quick)
+    tab.select(look, inputs, [*pictures, line], **quick)

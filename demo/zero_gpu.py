@@ -1,0 +1,68 @@
+"""ZeroGPU: hardware of a Hugging Face Space that lends a GPU for a while to a process that it forks.
+
+What a generator yields there comes back through a pipe, and the generator does not wait until it is taken. Errors come
+back as their class's name only, warnings and return values not at all.
+"""
+
+import contextlib
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+
+from mpkit.animation.output import Step
+from mpkit.errors import MpkitError
+
+# The package `spaces` is on other Spaces too; its decorator does nothing there.
+ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+STEP_SECONDS = 0.2  # at least, between two steps: a large picture takes the pipe 10 ms
+
+
+class Hint(tuple):
+    """A warning on its way back: the arguments of `warnings.warn_explicit`."""
+
+
+def on_zero_gpu(stream: Callable[..., Iterator[Step]], seconds: Callable[..., float]) -> Callable[..., Iterator[Step]]:
+    """`stream` in a process with a GPU, with fewer steps. `seconds` takes the same arguments and says for how long.
+
+    The new generator raises MpkitError and warns as `stream` does, and gr.Error where no GPU is to be had. Files that
+    `stream` writes are complete when it ends, and when it was closed."""
+    import spaces
+
+    @spaces.GPU(duration=seconds)
+    def run(*job):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                yield from sparse(stream(*job))
+            except MpkitError as error:
+                yield error
+            for one in caught:
+                yield Hint((str(one.message), one.category, one.filename, one.lineno))
+
+    def steps(*job) -> Iterator[Step]:
+        with contextlib.closing(run(*job)) as items:
+            for item in items:
+                if isinstance(item, MpkitError):
+                    raise item
+                if isinstance(item, Hint):
+                    warnings.warn_explicit(*item)
+                else:
+                    yield item
+
+    return steps
+
+
+def sparse(steps: Iterator[Step], seconds: float = STEP_SECONDS) -> Iterator[Step]:
+    """Steps that are at least `seconds` apart, and the last one."""
+    with contextlib.closing(steps):
+        yielded, skipped = -math.inf, None
+        for step in steps:
+            if time.monotonic() - yielded < seconds:
+                skipped = step
+                continue
+            yielded, skipped = time.monotonic(), None
+            yield step
+        if skipped is not None:
+            yield skipped

@@ -1,6 +1,7 @@
 # make setup   .venv with everything in it        PYTHON=python3.12 chooses another Python
 # make demo    the page at http://127.0.0.1:7860  PORT=8000 chooses another port
 # make test    all tests
+# make space   a Hugging Face Space in build/space       NAME=owner/space gives its thumbnail an address
 # make lab     the lessons in JupyterLab
 # make lessons runs all lessons, stores their outputs, and writes them as a web page each into notebooks/book
 # make clean   takes .venv away
@@ -10,7 +11,7 @@ PORT ?= 7860
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lab lessons clean
+.PHONY: setup demo space test lab lessons clean
 
 setup: $(STAMP)
 
@@ -28,6 +29,9 @@ $(STAMP): requirements.txt pyproject.toml
 
 demo: setup
 	PORT=$(PORT) $(BIN)/python demo/app.py --open
+
+space: setup
+	$(BIN)/python demo/space.py $(if $(NAME),--name $(NAME))
 
 test: setup
 	$(BIN)/python -m pytest

@@ -96,8 +96,8 @@ def gpu_seconds(source: Path, driver: Path, output: Path, options: Options) -> f
 
 
 def steps(source: Path, driver: Path, output: Path, options: Options) -> Iterator[Step]:
-    """The steps of an animation. Raises MpkitError. The folder of the output is the caller's and outlives this iterator:
-    on ZeroGPU another process writes there, and it does not wait until a step is taken."""
+    """The steps of an animation. Raises MpkitError. The folder of the output is the caller's, and outlives this
+    iterator: on ZeroGPU another process writes there, and it does not wait until a step is taken."""
     yield from animator().stream(source, driver, output, options)
 
 

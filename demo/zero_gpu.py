@@ -16,7 +16,7 @@ from mpkit.errors import MpkitError
 
 # The package `spaces` is on other Spaces too; its decorator does nothing there.
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-STEP_SECONDS = 0.2  # at least, between two steps: a large picture takes the pipe 10 ms
+STEP_SECONDS = 0.2  # at least, between two steps: large pictures would fill the pipe, and the memory of the page
 
 
 class Hint(tuple):
@@ -24,10 +24,11 @@ class Hint(tuple):
 
 
 def on_zero_gpu(stream: Callable[..., Iterator[Step]], seconds: Callable[..., float]) -> Callable[..., Iterator[Step]]:
-    """`stream` in a process with a GPU, with fewer steps. `seconds` takes the same arguments and says for how long.
+    """`stream`, run in a process with a GPU, with fewer steps. `seconds` says for how long a GPU is needed, and takes
+    the same arguments.
 
-    The new generator raises MpkitError and warns as `stream` does, and gr.Error where no GPU is to be had. Files that
-    `stream` writes are complete when it ends, and when it was closed."""
+    The new generator raises MpkitError and warns as `stream` does; it raises gr.Error if no GPU is free. It ends, and
+    closes, after `stream` did: files are complete then."""
     import spaces
 
     @spaces.GPU(duration=seconds)

@@ -84,7 +84,10 @@ def write_page(notebook: nbformat.NotebookNode, name: str) -> None:
 
 
 def store(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Writes the notebook with its outputs as text and PNG."""
+    """Writes the notebook with its outputs as text and PNG, without what native libraries print on stderr."""
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     for data in outputs(notebook):
         if figure := data.pop(PLOTLY, None) or data.pop(SHOWN_FIGURE, None):
             if png := still(figure):

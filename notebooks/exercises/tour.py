@@ -19,6 +19,9 @@ def check_1(drive) -> None:
             avatar = model.source(torch.rand(1, 4, size, size), source)
             volume = drive(model, avatar, driver)
             assert volume is not None, "the function returns nothing yet"
+            assert torch.is_tensor(volume), (
+                f"this returns a {type(volume).__name__}: return the canonical volume, sampled at the warp's grid"
+            )
             wanted = model.drive(avatar, driver)
             assert volume.shape == wanted.volume.shape, (
                 f"the shape is {tuple(volume.shape)}, not {tuple(wanted.volume.shape)}"

@@ -21,6 +21,9 @@ def check_1(gan_turn) -> None:
         assert not torch.equal(fake, start), "the fake did not move: its gradient comes from the scores, through D"
         step = wanted_fake.detach() - start
         assert not torch.allclose(fake - start, -step, atol=1e-6), "the fake moved the wrong way: it wants high scores"
+        late_fake, late_judge = start.clone().requires_grad_(), copy.deepcopy(judge)
+        _turn(late_fake, late_judge, real, *_optimizers(late_fake, late_judge), judge_first=True)
+        assert not torch.allclose(fake, late_fake, atol=1e-6), "D took its step first: the generator's step comes first"
         assert torch.allclose(fake, wanted_fake, atol=1e-6), "the fake moved by another step than for_fake's one"
         moved = [not torch.equal(a, b) for a, b in zip(learned.parameters(), judge.parameters())]
         assert any(moved), "D did not learn"
@@ -54,10 +57,16 @@ def _optimizers(fake, judge) -> tuple:
     return torch.optim.SGD([fake], 0.1), torch.optim.SGD(judge.parameters(), 0.1)
 
 
-def _turn(fake, judge, real, for_fake, for_judge) -> None:
-    for_fake.zero_grad()
-    (-judge(fake).mean()).backward()
-    for_fake.step()
-    for_judge.zero_grad()
-    (F.relu(1 - judge(real)).mean() + F.relu(1 + judge(fake.detach())).mean()).backward()
-    for_judge.step()
+def _turn(fake, judge, real, for_fake, for_judge, judge_first: bool = False) -> None:
+    def fake_step():
+        for_fake.zero_grad()
+        (-judge(fake).mean()).backward()
+        for_fake.step()
+
+    def judge_step():
+        for_judge.zero_grad()
+        (F.relu(1 - judge(real)).mean() + F.relu(1 + judge(fake.detach())).mean()).backward()
+        for_judge.step()
+
+    for step in (judge_step, fake_step) if judge_first else (fake_step, judge_step):
+        step()

@@ -72,7 +72,7 @@ def test_side_by_side_puts_source_and_driver_before_the_result(animator, portrai
     assert pictures(tmp_path / "frames")[0].shape == (96, 3 * 96, 3)
     options = Options(max_frames=1, side_by_side=True, **CROP_ONLY)
     animator.animate(portrait, EXAMPLES / "nod.json", tmp_path / "numbers", options)
-    assert pictures(tmp_path / "numbers")[0].shape == (96, 2 * 96, 3)  # a motion file has no pictures
+    assert pictures(tmp_path / "numbers")[0].shape == (96, 3 * 96, 3)  # a motion file is drawn as a face
 
 
 @pytest.mark.parametrize("side", [64, 300, 1024])

@@ -30,11 +30,11 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="mpkit: a portrait comes alive", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
         gr.Markdown(TITLE, elem_id="title")
         with gr.Tab("Animate"):
-            portrait = tab_animate.build(page)
+            inputs = tab_animate.build(page)
         with gr.Tab("Puppet") as puppet:
-            sliders = tab_puppet.build(*portrait, puppet)
+            sliders = tab_puppet.build(inputs, puppet)
         with gr.Tab("Look inside") as inside:
-            tab_inside.build(*portrait, sliders, inside)
+            tab_inside.build(inputs, sliders, inside)
         with gr.Tab("How it works"):
             tab_about.build()
         page.unload(jobs.stop)

@@ -13,8 +13,8 @@ from mpkit.faces.face import Face
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import read_image
 
-SIDE = 420  # pixels of the outlined picture's longer side
-CHOSEN, OTHER = (95, 190, 130), (250, 246, 235)  # RGB of outlines
+SIDE = 640  # pixels of the outlined picture's longer side
+CHOSEN, OTHER = (40, 215, 110), (250, 246, 235)  # RGB of outlines
 
 
 class PictureFile(gr.Image):
@@ -38,24 +38,34 @@ class FoundFace(NamedTuple):
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
 
-def find_faces(portrait: str | None) -> tuple[Image.Image | None, list[FoundFace], int, str]:
-    """(outlined picture, its faces, number of the chosen one, a text about it) of an uploaded picture."""
+def find_faces(portrait: str | None) -> tuple[Image.Image | None, list[FoundFace], int, gr.Radio, str]:
+    """(outlined picture, its faces, number of the chosen one, the choice among several, a text about it) of an uploaded
+    picture."""
+    none = [], 0, gr.Radio(visible=False)
     if portrait is None:
-        return None, [], 1, ""
+        return None, *none, ""
     try:
         image = read_image(portrait)
         with make_tracker() as tracker:
             found = sorted(tracker.detect(image), key=lambda face: float(face.centre[0]))
     except MpkitError as error:
-        return None, [], 1, f"{plain(error, portrait)}. Choose another picture."
+        return None, *none, f"{plain(error, portrait)}. Choose another picture."
     if not found:
-        return small(image), [], 1, "No face found. Choose a picture where a face looks roughly towards the viewer."
+        return small(image), *none, "No face found. Choose a picture where a face looks roughly towards the viewer."
     faces = [FoundFace(_in_shares(face, image), advice(face, image.shape[1::-1])) for face in found]
     chosen = 1 + max(range(len(faces)), key=lambda index: faces[index].area)
-    return (*outlined(portrait, faces, chosen), chosen, describe(faces, chosen))
+    picture, *rest = choose_face(portrait, faces, chosen)
+    return picture, faces, *rest
 
 
-def choose_face(portrait: str, faces: list[FoundFace], event: gr.SelectData) -> tuple[Image.Image, int, str]:
+def choose_face(portrait: str, faces: list[FoundFace], chosen: int) -> tuple[Image.Image, int, gr.Radio, str]:
+    """(outlined picture, number of the chosen face, the choice, a text about it) for face number `chosen`."""
+    numbers = list(range(1, len(faces) + 1))
+    choice = gr.Radio(numbers, value=chosen if faces else None, visible=len(faces) > 1)
+    return outlined(portrait, faces, chosen), chosen, choice, describe(faces, chosen)
+
+
+def click_face(portrait: str, faces: list[FoundFace], event: gr.SelectData) -> tuple[Image.Image, int, gr.Radio, str]:
     """The same after a click at a pixel of the outlined picture: the nearest face is chosen."""
     image = small(read_image(portrait))
     x, y = event.index[0] / image.width, event.index[1] / image.height
@@ -64,27 +74,27 @@ def choose_face(portrait: str, faces: list[FoundFace], event: gr.SelectData) -> 
         x0, y0, x1, y1 = faces[index].box
         return (x - (x0 + x1) / 2) ** 2 + (y - (y0 + y1) / 2) ** 2
 
-    chosen = 1 + min(range(len(faces)), key=distance) if faces else 1
-    return outlined(portrait, faces, chosen)[0], chosen, describe(faces, chosen)
+    return choose_face(portrait, faces, 1 + min(range(len(faces)), key=distance) if faces else 0)
 
 
-def outlined(portrait: str, faces: list[FoundFace], chosen: int) -> tuple[Image.Image, list[FoundFace]]:
+def outlined(portrait: str, faces: list[FoundFace], chosen: int) -> Image.Image:
     """The picture with a box around each face."""
     image = small(read_image(portrait))
     draw = ImageDraw.Draw(image)
     for number, face in enumerate(faces, 1):
         box = np.array(face.box) * [image.width, image.height, image.width, image.height]
-        draw.rounded_rectangle([*map(float, box)], 6, outline=CHOSEN if number == chosen else OTHER, width=3)
+        colour, width = (CHOSEN, 5) if number == chosen else (OTHER, 2)
+        draw.rounded_rectangle([*map(float, box)], 6, outline=colour, width=width)
         if len(faces) > 1:
-            draw.text((box[0] + 5, box[1] + 3), str(number), fill=CHOSEN if number == chosen else OTHER)
-    return image, faces
+            draw.text((box[0] + 5, box[1] + 3), str(number), fill=colour, font_size=16)
+    return image
 
 
 def describe(faces: list[FoundFace], chosen: int) -> str:
     """What the page says of the chosen face."""
     if not faces:
         return ""
-    which = f"Face {chosen} of {len(faces)} will move; click another one to choose it. " if len(faces) > 1 else ""
+    which = f"Face {chosen} of {len(faces)} will move. " if len(faces) > 1 else ""
     return which + " ".join(f"Note: {sentence}" for sentence in faces[chosen - 1].advice)
 
 

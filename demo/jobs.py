@@ -43,9 +43,16 @@ def live_animator() -> Animator:
     return Animator.load(WEIGHTS, device="cpu") if ZERO_GPU else animator()
 
 
-def begin(request: gr.Request) -> None:
-    """Called when a visitor starts a job: forgets that they pressed Stop before."""
+def begin(request: gr.Request) -> tuple:
+    """Called when a visitor starts a job: forgets that they pressed Stop before. Returns the buttons Animate and Stop
+    as they are during a job."""
     _stopped.discard(request.session_hash)
+    return gr.Button("Working …", interactive=False), gr.Button(interactive=True)
+
+
+def end() -> tuple:
+    """The buttons Animate and Stop after a job."""
+    return gr.Button("Animate", interactive=True), gr.Button(interactive=False)
 
 
 def stop(request: gr.Request) -> None:

@@ -47,7 +47,9 @@ CSS = """
 #pairs .caption-label, #works .caption-label { display: none; }
 #motions .caption-label { font-size: 0.7rem; }
 .quiet p { font-size: 0.9rem; opacity: 0.85; }
-#newest:not(:has(img)) { display: none; }
+#newest:not(:has(img)), .gradio-container:has(#newest img) #result { display: none; }
+#line { min-height: 2.2rem; }
+#pairs .grid-wrap, #works .grid-wrap, #motions .grid-wrap { padding-top: 1.9rem; }
 footer { opacity: 0.8; }
 @media (max-width: 640px) {
   #title h1 { font-size: 1.6rem; }

@@ -19,6 +19,7 @@ from mpkit.media.convert import to_frames, to_gif
 
 CLIP, FILE = "My clip", "My file"
 PREVIEW_SECONDS = 0.4  # between two pictures of a running job
+FIRST_ESTIMATE = 12  # frames after which the time left is told; the first ones are slower
 PARTS = ("head", "eyes", "mouth", "brows")
 CORNERS = ("bottom-right", "bottom-left", "top-right", "top-left")
 
@@ -63,16 +64,17 @@ def animate(portrait=None, motion="Talk", clip=None, file=None, request: gr.Requ
             yield None, keep, "Looking at the portrait …", keep
             source, driver = jobs.fitting(portrait, Path(folder)), chosen_driver(motion, clip, file)
             options, output = options_of(settings, driver), Path(folder, f"{Path(portrait).stem}.mp4")
-            begin, shown, done = time.monotonic(), 0.0, 0
+            begin, first, shown, done = time.monotonic(), 0.0, 0.0, 0
             with contextlib.closing(jobs.steps(source, driver, output, options)) as steps:
                 for step in steps:
                     done, now = step.done, time.monotonic()
+                    first = first or now  # the portrait has been prepared
                     if jobs.is_stopped(request):
                         yield None, keep, f"Stopped after {done} frames.", keep
                         return
                     if now - shown > PREVIEW_SECONDS:
                         shown = now
-                        yield step.picture, keep, _remaining(step, now - begin), keep
+                        yield step.picture, keep, _remaining(step, now - first), keep
             taken = time.monotonic() - begin
             line = f"{done} frames in {taken:.0f} s, {done / taken:.1f} a second. {jobs.hints(caught)}"
             commands = recipes(Path(portrait).name, driver.name, options)
@@ -85,6 +87,8 @@ def _remaining(step: Step, seconds: float) -> str:
     """How far a job is that has run for some seconds."""
     if not step.total:
         return f"Frame {step.done}"
+    if step.done < FIRST_ESTIMATE:
+        return f"Frame {step.done} of about {step.total}"
     left = seconds / step.done * max(0, step.total - step.done)
     return f"Frame {step.done} of about {step.total}, {left:.0f} s left"
 

@@ -16,6 +16,7 @@ LINK_SCRIPT = """
   const query = new URLSearchParams({ portrait: name, motion });
   names.forEach((key, index) => query.set(key, values[index]));
   navigator.clipboard.writeText(`${location.origin}${location.pathname}?${query}`);
+  return "The link is copied. An uploaded picture is not part of it.";
 }
 """
 SETTINGS = {  # of a link: name, its type

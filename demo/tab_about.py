@@ -19,6 +19,12 @@ a painting keeps its strokes. What the picture does not show, such as teeth or t
 This is [MegaPortraits](https://arxiv.org/abs/2207.07621), re-implemented as *mpkit*. The nine lessons in its folder
 `notebooks/` take every box of this map apart:
 """
+SYMBOLS = """
+**x_s, x_d, x̂** your portrait, the driver's frame, the result · **E_app** reads the appearance: **v_s**, the volume,
+and **e_s**, a vector · **E_mtn** reads the motion: turn **R**, place **t**, expression **z** · **W, w** the warps: *s→*
+takes motion out, *→d* puts it in · **∘** samples a volume by a warp · **G_3D** refines the canonical volume · **P, G_2D**
+fold it flat and paint the picture · below: what exists for training, an enlarger (**G_enh**) and a fast copy (**G_DT**).
+"""
 LIMITS = """
 ## What it cannot do
 
@@ -47,4 +53,5 @@ def build() -> None:
         f'<img src="data:image/png;base64,{png}" style="max-width:100%; background:white; border-radius:8px" '
         'alt="Map of the system: the source becomes a canonical volume once; every driver frame bends and renders it">'
     )
+    gr.Markdown(SYMBOLS, elem_classes="quiet")
     gr.Markdown(LIMITS)

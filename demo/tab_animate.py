@@ -5,7 +5,7 @@ from typing import NamedTuple
 import gradio as gr
 import jobs
 import settings
-from faces_on_page import PictureFile, choose_face, find_faces
+from faces_on_page import PictureFile, choose_face, click_face, find_faces
 from gallery import FIRST, MOTIONS, PAIRS, WORKS, motion_film
 from jobs import MODEL
 from look import CONSENT
@@ -23,7 +23,14 @@ class Portrait(NamedTuple):
     face: gr.Number  # counted from the left, from 1; 0: the largest
 
 
-def build(page: gr.Blocks) -> Portrait:
+class Inputs(NamedTuple):
+    """What the tab gives to other tabs."""
+
+    portrait: Portrait
+    driver: dict[str, gr.components.Component]  # motion, clip, file
+
+
+def build(page: gr.Blocks) -> Inputs:
     """The tab's content."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320):
@@ -33,7 +40,7 @@ def build(page: gr.Blocks) -> Portrait:
         with gr.Column(scale=5, min_width=320, elem_classes="result-first"):
             _result(portrait, driver, options)
     page.load(settings_of_link, None, [portrait.picture, driver["motion"], *options.values()], **HIDDEN)
-    return portrait
+    return Inputs(portrait, driver)
 
 
 def _portrait(page: gr.Blocks) -> Portrait:
@@ -49,13 +56,16 @@ def _portrait(page: gr.Blocks) -> Portrait:
             label="The face that will move", interactive=False, buttons=[], height=260, scale=2, min_width=140,
             alt_text="The portrait with its faces outlined",
         )  # fmt: skip
+    which = gr.Radio([], visible=False, label="Face that will move, counted from the left")
     note = gr.Markdown(elem_classes="quiet", label="About the face")
     titles = [(str(work.thumbnail), work.title) for work in WORKS]
     works = gr.Gallery(titles, label="Paintings and photographs", elem_id="works", columns=5, **CHOICE)
-    found = [outline, faces, face, note]
+    found = [outline, faces, face, which, note]
     picture.change(find_faces, picture, found, **HIDDEN)
     page.load(find_faces, picture, found, **HIDDEN)
-    outline.select(choose_face, [picture, faces], [outline, face, note], **HIDDEN)
+    chosen = [outline, face, which, note]
+    outline.select(click_face, [picture, faces], chosen, **HIDDEN)
+    which.input(choose_face, [picture, faces, which], chosen, **HIDDEN)
     works.select(_chosen_work, None, picture, **HIDDEN)
     return Portrait(picture, face)
 
@@ -81,33 +91,31 @@ def _result(portrait: Portrait, driver: dict, options: dict) -> None:
     away."""
     with gr.Row():
         go = gr.Button("Animate", variant="primary", size="lg", scale=3)
-        halt = gr.Button("Stop", size="lg", scale=1, min_width=90)
+        halt = gr.Button("Stop", size="lg", scale=1, min_width=90, interactive=False)
+    line = gr.Markdown(elem_classes="quiet", elem_id="line", label="What happened")
     newest = gr.Image(label="Newest frame", interactive=False, buttons=[], height=360, elem_id="newest")
     video = gr.Video(
         str(FIRST) if FIRST.exists() else None, label="Result", autoplay=True, loop=True,
         interactive=False, buttons=["download"], elem_id="result",
     )  # fmt: skip
-    line = gr.Markdown(elem_classes="quiet", label="What happened")
     films = [(str(pair.work.thumbnail), f"{pair.work.title.split(',')[0]}: {pair.motion.lower()}") for pair in PAIRS]
     pairs = gr.Gallery(films, label="Play an example", elem_id="pairs", columns=len(films), **CHOICE)
     gr.Markdown(CONSENT, elem_classes="quiet")
     with gr.Accordion("Take it with you", open=False):
         with gr.Row():
-            gif, frames = gr.Button("As a GIF", size="sm"), gr.Button("As PNG frames", size="sm")
+            gif, frames = gr.Button("As a GIF (large)", size="sm"), gr.Button("As PNG frames (very large)", size="sm")
             keep = gr.Button("The motion as a file", size="sm")
             link = gr.Button("Copy a link to these settings", size="sm")
         converted = gr.File(label="Converted result", interactive=False, height=90)
-        saved, saved_line = (
-            gr.File(label="Motion file", interactive=False, height=90),
-            gr.Markdown(label="About it"),
-        )
+        saved = gr.File(label="Motion file", interactive=False, height=90)
+        saved_line = gr.Markdown(label="About it")
         commands = gr.Code(label="The same on the command line, and in Python", language="shell")
 
     inputs = {"portrait": portrait.picture, **driver, "face": portrait.face, **options}
     outputs = [newest, video, line, commands]
-    go.click(jobs.begin, None, None, **HIDDEN).then(
-        animate, None, outputs, inputs_kwargs=inputs, api_name="animate", show_progress_on=line, **MODEL
-    )
+    started = go.click(jobs.begin, None, [go, halt], **HIDDEN)
+    job = started.then(animate, None, outputs, inputs_kwargs=inputs, api_name="animate", show_progress_on=line, **MODEL)
+    job.then(jobs.end, None, [go, halt], **HIDDEN)
     pairs.select(_chosen_pair, None, [video, portrait.picture, driver["motion"]], **HIDDEN)
     halt.click(jobs.stop, None, None, **HIDDEN)
     for button, kind in ((gif, "GIF"), (frames, "PNG frames")):
@@ -116,7 +124,7 @@ def _result(portrait: Portrait, driver: dict, options: dict) -> None:
         save_motion, [*driver.values(), options["seconds"]], [saved, saved_line], api_name="save_motion", **MODEL
     )
     shared = [portrait.picture, driver["motion"], *options.values()]
-    link.click(None, shared, None, js=LINK_SCRIPT, api_visibility="private")
+    link.click(None, shared, saved_line, js=LINK_SCRIPT, api_visibility="private")
 
 
 def _show_uploads(motion: str) -> list:

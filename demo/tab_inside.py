@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jobs import plain
 from live import named, views_of
+from tab_animate import Inputs
 
 from mpkit import viz
 from mpkit.errors import MpkitError
@@ -14,8 +15,8 @@ from mpkit.faces.crop import cut
 from mpkit.viz.views import SIDE, draw_flow, draw_lattice
 
 TEXT = """
-What happens between your portrait and its next frame. The sliders of the tab *Puppet* choose the frame; press *Look*
-again after you moved them.
+What happens between your portrait and its next frame. The sliders of the tab *Puppet* choose the frame. The volumes are
+3D grids of *cells*, 12 deep and 32 x 32 wide; the two warps say for each cell where its content comes from.
 """
 
 
@@ -40,17 +41,17 @@ PANELS = (
     ),
     Panel(
         "Warp of the source",
-        "For each cell of the canonical head, where the picture shows it. It takes the picture's motion out.",
+        "For each cell of the canonical head, where the picture shows it. It takes motion out. Dark lines are near.",
         "03_warp_fields",
     ),
     Panel(
         "Warp of the driver",
-        "For each cell of the new frame, which canonical point it shows. A head that turns right samples farther left.",
+        "For each cell of the new frame, which canonical point it shows. A head turned to the right samples left.",
         "03_warp_fields",
     ),
     Panel(
         "Flow",
-        "Both warps together: where each pixel of the frame lies in your picture. White is the same place.",
+        "Both warps together: where a pixel lies in your picture. White: same place; hue: direction; grey: background.",
         "03_warp_fields",
     ),
     Panel(
@@ -60,12 +61,12 @@ PANELS = (
     ),
     Panel(
         "Depth slices",
-        "The volume of the new frame, cut into slices from front to back. Equal colours are similar features.",
+        "Four slices of the new frame's volume, from front (upper left) to back. Equal colours are similar features.",
         "04_appearance_volumes",
     ),
     Panel(
         "Expression",
-        "The numbers z of this frame: they stand for the whole expression. The turn of the head is not in them.",
+        "The numbers z of this frame, orange above 0, blue below: the whole expression, without the turn of the head.",
         "02_motion_latents",
     ),
     Panel("Result", "The new frame: the picture in the motion that the sliders ask for.", "00_tour"),
@@ -91,10 +92,8 @@ def draw(views: viz.MotionViews, values: dict[str, float]) -> list[np.ndarray]:
     detail = driven.rendering.detail
     crop = cut(portrait.image, portrait.crop, SIDE)
     alpha = torch.nn.functional.interpolate(portrait.picture[:, 3:].cpu(), size=(SIDE, SIDE))
-    matted = (
-        crop * (1 - 0.4 * alpha[0, 0, ..., None].numpy())
-        + np.array([200, 70, 50]) * 0.4 * alpha[0, 0, ..., None].numpy()
-    )
+    red = 0.55 * alpha[0, 0, ..., None].numpy()
+    matted = crop * (1 - red) + np.array([200, 70, 50]) * red
     mask = (detail.mask[0, 0].float().cpu().numpy() * 255).astype(np.uint8)
     slices = [views.colours.slice(driven.volume, depth) for depth in (0.15, 0.35, 0.55, 0.75)]
     tiles = np.concatenate([np.concatenate(slices[:2], 1), np.concatenate(slices[2:], 1)])[::2, ::2]
@@ -115,10 +114,11 @@ def draw_bars(z: np.ndarray) -> np.ndarray:
     return np.kron(colours, np.ones((SIDE // 8, SIDE // colours.shape[1], 1))).astype(np.uint8)
 
 
-def build(portrait: gr.Image, face: gr.Number, sliders: list[gr.Slider], tab: gr.Tab) -> None:
+def build(inputs: Inputs, sliders: list[gr.Slider], tab: gr.Tab) -> None:
     """The tab's content."""
+    portrait, face = inputs.portrait
     gr.Markdown(TEXT)
-    go, line = gr.Button("Look", variant="primary"), gr.Markdown(elem_classes="quiet", label="What happened")
+    go, line = gr.Button("Look again"), gr.Markdown(elem_classes="quiet", label="What happened")
     pictures = []
     for start in range(0, len(PANELS), 3):
         with gr.Row():
@@ -135,7 +135,7 @@ def build(portrait: gr.Image, face: gr.Number, sliders: list[gr.Slider], tab: gr
                         )
                     )
                     gr.Markdown(f"{panel.text} *Lesson {panel.lesson.replace('_', ' ')}.*", elem_classes="quiet")
-    inputs = [portrait, face, *sliders]
+    shown = [portrait, face, *sliders]
     quick = {"concurrency_id": "live", "concurrency_limit": 2, "api_visibility": "private"}
-    go.click(look, inputs, [*pictures, line], **quick)
-    tab.select(look, inputs, [*pictures, line], **quick)
+    go.click(look, shown, [*pictures, line], **quick)
+    tab.select(look, shown, [*pictures, line], **quick)

@@ -8,6 +8,8 @@ import jobs
 import numpy as np
 from jobs import plain
 from live import named, picture_of, views_of
+from requests_of_page import FILE
+from tab_animate import Inputs
 
 from mpkit import Motion
 from mpkit.errors import MpkitError
@@ -17,7 +19,7 @@ RATE = 25  # frames a second of a recording
 MAX_RECORDING = 60.0  # seconds
 TEXT = """
 Move the sliders: the portrait of the tab *Animate* follows. Press *Record*, move them, press *Stop recording*: you get
-a motion file, which drives this or any other portrait there (*My file*).
+a motion file, which drives this or any other portrait there.
 """
 
 
@@ -76,8 +78,16 @@ def sampled(recording: list[tuple[float, tuple]], end: float) -> list[tuple[floa
     return list(zip(*(column.tolist() for column in columns)))
 
 
-def build(portrait: gr.Image, face: gr.Number, tab: gr.Tab) -> list[gr.Slider]:
+def use_recording(saved: str | None) -> tuple:
+    """(motion, file, a line) of the tab Animate, so that the recording drives there."""
+    if saved is None:
+        return gr.skip(), gr.skip(), "Record something first."
+    return FILE, saved, "The tab Animate now uses your recording; choose Absolute there to get exactly what you saw."
+
+
+def build(inputs: Inputs, tab: gr.Tab) -> list[gr.Slider]:
     """The tab's content. Returns the sliders, in the order of CONTROLS."""
+    portrait, face = inputs.portrait
     gr.Markdown(TEXT)
     recording = gr.State(None)
     with gr.Row(equal_height=False):
@@ -96,6 +106,7 @@ def build(portrait: gr.Image, face: gr.Number, tab: gr.Tab) -> list[gr.Slider]:
             with gr.Row():
                 record, end = gr.Button("Record"), gr.Button("Stop recording", interactive=False)
             saved = gr.File(label="Motion file", interactive=False, height=90)
+            use = gr.Button("Use this motion in the tab Animate", size="sm")
     quick = {"show_progress": "hidden", "concurrency_id": "live", "concurrency_limit": 2, "api_visibility": "private"}
     tab.select(begin, [portrait, face], [*sliders, picture, line], **quick)
     reset.click(begin, [portrait, face], [*sliders, picture, line], **quick)
@@ -106,4 +117,6 @@ def build(portrait: gr.Image, face: gr.Number, tab: gr.Tab) -> list[gr.Slider]:
         )
     record.click(start_recording, sliders, [recording, record, end], **quick)
     end.click(end_recording, [portrait, face, recording], [saved, recording, record, end, line], **quick)
+    driver = inputs.driver
+    use.click(use_recording, saved, [driver["motion"], driver["file"], line], **quick)
     return sliders

@@ -203,7 +203,7 @@ def test_large_portraits_are_shrunk_and_long_drivers_cut(app, tmp_path):  # noqa
 
 
 def test_faces_are_outlined_and_chosen_by_a_click(app, tmp_path):  # noqa: F811
-    from faces_on_page import choose_face, find_faces
+    from faces_on_page import choose_face, click_face, find_faces
 
     one = read_image(EXAMPLES / "grace_hopper.jpg")
     large = np.repeat(np.repeat(one, 2, 0), 2, 1)[: 2 * len(one)]
@@ -211,15 +211,17 @@ def test_faces_are_outlined_and_chosen_by_a_click(app, tmp_path):  # noqa: F811
     canvas[: one.shape[0], : one.shape[1]], canvas[:, one.shape[1] :] = one, large
     path = str(tmp_path / "two.png")
     write_png(Path(path), canvas)
-    picture, faces, chosen, text = find_faces(path)
-    assert len(faces) == 2 and chosen == 2 and "Face 2 of 2" in text
+    picture, faces, chosen, choice, text = find_faces(path)
+    assert len(faces) == 2 and chosen == choice.value == 2 and "Face 2 of 2" in text
     x0, y0, x1, y1 = faces[0].box
     click = SimpleNamespace(index=((x0 + x1) / 2 * picture.width, (y0 + y1) / 2 * picture.height))
-    outlined, chosen, text = choose_face(path, faces, click)
-    assert chosen == 1 and "Face 1 of 2" in text and np.abs(np.asarray(outlined).astype(int) - picture).any()
-    assert "No face found" in find_faces(str(_noise(tmp_path)))[3] and find_faces(None)[1] == []
+    outlined, chosen, choice, text = click_face(path, faces, click)
+    assert chosen == choice.value == 1 and "Face 1 of 2" in text
+    assert np.abs(np.asarray(outlined).astype(int) - picture).any()
+    assert choose_face(path, faces, 2)[1] == 2
+    assert "No face found" in find_faces(str(_noise(tmp_path)))[-1] and find_faces(None)[1] == []
     (tmp_path / "text.jpg").write_text("x")
-    assert "text.jpg" in find_faces(str(tmp_path / "text.jpg"))[3]
+    assert "text.jpg" in find_faces(str(tmp_path / "text.jpg"))[-1]
 
 
 def _noise(folder: Path) -> Path:

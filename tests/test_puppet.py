@@ -1,4 +1,4 @@
-"""The tabs Puppet and Look inside: sliders move the portrait, a recording drives it the same way, all panels are drawn."""
+"""The tabs Puppet and Look inside: sliders move the portrait, a recording drives it alike, all panels are drawn."""
 
 from pathlib import Path
 

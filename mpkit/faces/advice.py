@@ -6,6 +6,7 @@ from mpkit.actions import ACTIONS, READING
 from mpkit.faces.face import Face
 
 MAX_YAW = 25.0  # degrees; farther aside, the picture hides one cheek and ear, and the model has to invent them
+HOPELESS_YAW = 45.0  # degrees; farther aside the other eye is hidden, and the result is broken
 MAX_PITCH = 20.0  # degrees; farther up or down, chin or forehead are too short to show them frontal
 # Share of the whole action from which on lips show teeth. In 125 portraits, nearly all with parted lips (0.045 head
 # radii) are above it, and 1 in 50 of those with closed lips.
@@ -22,6 +23,11 @@ def advice(face: Face, image_size: tuple[int, int]) -> list[str]:
     x0, y0, x1, y1 = face.box
     width, height = image_size
     found = []
+    if abs(yaw) > HOPELESS_YAW:
+        return [
+            f"The face is seen from the side, turned by {abs(yaw):.0f} degrees: the result will look broken. Choose a "
+            "picture that shows both eyes."
+        ]
     if abs(yaw) > MAX_YAW:
         side = "right" if yaw > 0 else "left"
         found.append(

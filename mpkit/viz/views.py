@@ -42,9 +42,9 @@ class Control(NamedTuple):
 
 
 CONTROLS = (
-    Control("yaw", "turn", -35, 35, 1),
-    Control("pitch", "nod", -25, 25, 1),
-    Control("roll", "tilt", -30, 30, 1),
+    Control("yaw", "turn", -25, 25, 1),
+    Control("pitch", "nod", -20, 20, 1),
+    Control("roll", "tilt", -20, 20, 1),
     Control("jawOpen", "mouth open", 0, 1, 0.05),
     Control("smile", "smile", 0, 1, 0.05),
     Control("blink", "blink", 0, 1, 0.05),
@@ -98,11 +98,13 @@ class MotionViews:
 
     @property
     def start(self) -> dict[str, float]:
-        """The values of CONTROLS at which the portrait is as in its picture."""
+        """The values of CONTROLS at which the portrait is as in its picture, as far as they reach."""
         angles = angles_from_rotation(self.portrait.motion.pose.rotation)
         shown = {name: round(angle.item()) for name, angle in zip(ANGLES, angles)}
         shown["gaze_x"] = round(self.portrait.motion.numbers[0, GAZE_X].item() / READING[GAZE_X].item(), 1)
-        return {control.name: 0.0 for control in CONTROLS} | shown
+        return {
+            control.name: min(max(shown.get(control.name, 0.0), control.least), control.largest) for control in CONTROLS
+        }
 
     def motion(self, **values: float) -> FrameMotion:
         """The motion with these values of CONTROLS. Actions are added to the picture's own expression; angles and gaze

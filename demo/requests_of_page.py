@@ -16,6 +16,7 @@ from mpkit import Options, track
 from mpkit.animation.output import Step
 from mpkit.errors import MediaError, MpkitError
 from mpkit.media.convert import to_frames, to_gif
+from mpkit.media.images import is_still
 
 CLIP, FILE = "My clip", "My file"
 PREVIEW_SECONDS = 0.4  # between two pictures of a running job
@@ -45,6 +46,9 @@ def options_of(settings: dict, driver: Path) -> Options:
         smoothing=settings["smoothing"],
         paste_back=settings["whole_picture"],
         side_by_side=settings["side_by_side"],
+        view_scale=settings["view_scale"],
+        view_x=settings["view_x"],
+        view_y=settings["view_y"],
         audio=settings["sound"],
         start=settings["start"],
         face=int(settings["face"] or 1) if settings["face"] else "largest",
@@ -77,6 +81,8 @@ def animate(portrait=None, motion="Talk", clip=None, file=None, request: gr.Requ
                         yield step.picture, keep, _remaining(step, now - first), keep
             taken = time.monotonic() - begin
             line = f"{done} frames in {taken:.0f} s, {done / taken:.1f} a second. {jobs.hints(caught)}"
+            if is_still(driver):
+                line += "Note: a still shows no change, so its pose and face were copied."
             commands = recipes(Path(portrait).name, driver.name, options)
             yield None, str(output), line, commands
         except MpkitError as error:

@@ -24,6 +24,10 @@ def build() -> dict[str, gr.components.Component]:
             start = gr.Slider(0, 60, 0, step=0.5, label="Start of the driver, seconds")
             seconds = gr.Slider(1, jobs.MAX_SECONDS, 6, step=1, label="Length, seconds at most")
         whole_picture = gr.Checkbox(False, label="Show the whole picture, not the head alone (slower)")
+        with gr.Row():
+            view_scale = gr.Slider(1, 3, 1, step=0.1, label="Room around the head")
+            view_x = gr.Slider(-1, 1, 0, step=0.05, label="View to the right")
+            view_y = gr.Slider(-1, 1, 0, step=0.05, label="View down")
         side_by_side = gr.Checkbox(False, label="Show portrait and driver beside the result")
         sound = gr.Checkbox(True, label="Keep the driver's sound")
         choices = [*CORNERS] if jobs.PUBLIC else ["none", *CORNERS]
@@ -31,5 +35,6 @@ def build() -> dict[str, gr.components.Component]:
     return {
         "transfer": transfer, "pose_strength": pose, "expression_strength": expression, "parts": parts,
         "smoothing": smoothing, "start": start, "seconds": seconds, "whole_picture": whole_picture,
+        "view_scale": view_scale, "view_x": view_x, "view_y": view_y,
         "side_by_side": side_by_side, "sound": sound, "mark": mark,
     }  # fmt: skip

@@ -21,7 +21,8 @@ LINK_SCRIPT = """
 """
 SETTINGS = {  # of a link: name, its type
     "transfer": str, "pose_strength": float, "expression_strength": float, "parts": list, "smoothing": float,
-    "start": float, "seconds": float, "whole_picture": bool, "side_by_side": bool, "sound": bool, "mark": str,
+    "start": float, "seconds": float, "whole_picture": bool, "view_scale": float, "view_x": float, "view_y": float,
+    "side_by_side": bool, "sound": bool, "mark": str,
 }  # fmt: skip
 LINK_SCRIPT %= list(SETTINGS)
 

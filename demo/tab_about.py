@@ -20,10 +20,11 @@ This is [MegaPortraits](https://arxiv.org/abs/2207.07621), re-implemented as *mp
 `notebooks/` take every box of this map apart:
 """
 SYMBOLS = """
-**x_s, x_d, x̂** your portrait, the driver's frame, the result · **E_app** reads the appearance: **v_s**, the volume,
-and **e_s**, a vector · **E_mtn** reads the motion: turn **R**, place **t**, expression **z** · **W, w** the warps: *s→*
-takes motion out, *→d* puts it in · **∘** samples a volume by a warp · **G_3D** refines the canonical volume · **P, G_2D**
-fold it flat and paint the picture · below: what exists for training, an enlarger (**G_enh**) and a fast copy (**G_DT**).
+**x_s, x_d, x̂** your portrait, the driver's frame, the result · **E_app** reads the appearance: **v_s**, the
+volume, and **e_s**, a vector · **E_mtn** reads the motion: turn **R**, place **t**, expression **z** · **W, w**
+the warps: *s→* takes motion out, *→d* puts it in · **∘** samples a volume by a warp · **G_3D** refines the
+canonical volume · **P, G_2D** fold it flat and paint the picture · below: what exists for training, an enlarger
+(**G_enh**) and a fast copy (**G_DT**).
 """
 LIMITS = """
 ## What it cannot do

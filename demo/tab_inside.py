@@ -88,7 +88,7 @@ def draw(views: viz.MotionViews, values: dict[str, float]) -> list[np.ndarray]:
     animator, portrait = views.animator, views.portrait
     motion = views.motion(**values)
     driven = animator.drive(portrait, motion)
-    frontal = animator.frame(portrait, views.motion(**dict.fromkeys(("yaw", "pitch", "roll", "gaze_x"), 0.0)))
+    frontal = animator.frame(portrait, views.motion(**dict.fromkeys(("yaw", "pitch", "roll", "gaze_x", "gaze_y"), 0.0)))
     detail = driven.rendering.detail
     crop = cut(portrait.image, portrait.crop, SIDE)
     alpha = torch.nn.functional.interpolate(portrait.picture[:, 3:].cpu(), size=(SIDE, SIDE))

@@ -144,7 +144,7 @@ def job(app, request, **settings):  # noqa: F811
     defaults = {
         "transfer": "relative", "pose_strength": 1, "expression_strength": 1, "parts": list(PARTS), "smoothing": 0,
         "start": 0, "seconds": 3, "whole_picture": False, "side_by_side": False, "sound": True, "mark": "none",
-        "face": 0,
+        "view_scale": 1, "view_x": 0, "view_y": 0, "face": 0,
     }  # fmt: skip
     return animate(str(EXAMPLES / "grace_hopper.jpg"), "Talk", request=request, **defaults | settings)
 
@@ -181,7 +181,7 @@ def test_a_public_page_marks_every_frame(app, visitor, monkeypatch):  # noqa: F8
     settings = {
         "transfer": "relative", "pose_strength": 1, "expression_strength": 1, "parts": ["head"], "smoothing": 0,
         "start": 0, "seconds": 3, "whole_picture": False, "side_by_side": False, "sound": True, "mark": "none",
-        "face": 2,
+        "view_scale": 1, "view_x": 0, "view_y": 0, "face": 2,
     }  # fmt: skip
     driver = EXAMPLES / "talk.json"
     assert options_of(settings, driver).mark == "none"
@@ -243,6 +243,15 @@ def test_a_link_sets_what_it_names_and_nothing_else(app):  # noqa: F811
     assert {"seconds", "start", "mark"} <= set(unchanged)
     strange = settings_of_link(SimpleNamespace(query_params={"portrait": "../../etc/passwd", "motion": "<script>"}))
     assert all(isinstance(value, dict) for value in strange[:2]) and gallery.WORKS
+
+
+def test_links_name_every_option_in_the_order_of_the_page(app):  # noqa: F811
+    import gradio
+    import settings
+    from share import SETTINGS
+
+    with gradio.Blocks():
+        assert list(settings.build()) == list(SETTINGS)
 
 
 def test_the_commands_do_the_same(app):  # noqa: F811

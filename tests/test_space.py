@@ -80,9 +80,7 @@ def modules_installed_with(names):
     """Names of modules of this environment: those that come with the named packages, and all others."""
     packages = installed_with(names)
     modules = importlib.metadata.packages_distributions()
-    come = {
-        module for module, of in modules.items() if packages & {re.sub("[-_.]+", "-", name).lower() for name in of}
-    }
+    come = {module for module, of in modules.items() if packages & {re.sub("[-_.]+", "-", name).lower() for name in of}}
     return come, set(modules) - come
 
 

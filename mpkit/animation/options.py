@@ -12,6 +12,10 @@ from mpkit.media.limits import check_range
 
 MIN_SIDE, MAX_SIDE = 64, 2048  # of the animated crop, pixels
 MAX_STRENGTH = 1.5  # of a driver's motion; more leaves the range of motions that the networks were trained on
+RANGES = {  # of options that are numbers
+    "pose_strength": (0, MAX_STRENGTH), "expression_strength": (0, MAX_STRENGTH), "smoothing": (0, 1),
+    "view_scale": (1, 3), "view_x": (-1, 1), "view_y": (-1, 1),
+}  # fmt: skip
 FACE_PARTS = ("eyes", "mouth", "brows")  # the parts that facial actions and gaze move
 
 Part = Literal["head", "eyes", "mouth", "brows"]  # see `Controls.parts`
@@ -68,6 +72,11 @@ class Options:
     # how much of the motion before each frame is kept, 0 to 1: an exponential mean, which calms a trembling driver and
     # follows a fast one late. 0: off
     smoothing: float = 0.0
+    # with --no-paste-back, what the square shows: its side in head crops (1 to 3), and how far its centre lies to the
+    # right of the head and below it (-1 to 1, in half sides of the head crop)
+    view_scale: float = 1.0
+    view_x: float = 0.0
+    view_y: float = 0.0
     # corner of each frame where the word "synthetic" is drawn
     mark: Literal["none", "bottom-right", "bottom-left", "top-right", "top-left"] = "none"
 
@@ -80,9 +89,10 @@ class Options:
         check_side(self.size)
         if self.face != "largest" and not (str(self.face).isdecimal() and int(self.face) >= 1):
             raise MediaError(f"--face is largest or a number, counted from 1 from left to right, not {self.face}")
-        for name, largest in (("pose_strength", MAX_STRENGTH), ("expression_strength", MAX_STRENGTH), ("smoothing", 1)):
-            if not 0 <= getattr(self, name) <= largest:
-                raise MediaError(f"--{name.replace('_', '-')} must be from 0 to {largest}, got {getattr(self, name):g}")
+        for name, (least, largest) in RANGES.items():
+            if not least <= getattr(self, name) <= largest:
+                flag = name.replace("_", "-")
+                raise MediaError(f"--{flag} must be from {least} to {largest}, got {getattr(self, name):g}")
         self._check_parts()
 
     def _check_parts(self) -> None:

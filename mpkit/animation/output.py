@@ -4,7 +4,7 @@ after another."""
 import contextlib
 import itertools
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 
 from mpkit.animation.mark import marked
-from mpkit.animation.options import Options, Progress
+from mpkit.animation.options import MAX_SIDE, Options, Progress
 from mpkit.animation.prefetch import prefetch
 from mpkit.animation.still import Still
 from mpkit.errors import NoFaceError
-from mpkit.faces.crop import cut, paste
+from mpkit.faces.crop import Crop, cut, paste
 from mpkit.media.video_writer import VideoWriter
 
 COMMENT = "Made with mpkit: an animated still, not a real recording"  # metadata of every video
@@ -92,7 +92,8 @@ def write_animation(
 
 def _pictures(still: Still, rendered: Rendered, options: Options, result: Result) -> Iterator[np.ndarray]:
     """The pictures of the result. `rendered` runs in a thread of its own."""
-    unchanged = still.image if options.paste_back else cut(still.image, still.crop, still.size)
+    show = _view(still, options)
+    unchanged = show(cut(still.image, still.crop, still.size))
     last = picture = None
     with contextlib.closing(prefetch(rendered)) as stream:
         for driver_picture, animated, found in stream:
@@ -101,9 +102,22 @@ def _pictures(still: Still, rendered: Rendered, options: Options, result: Result
                 warnings.warn("some driver frames show no face: they hold the last motion", stacklevel=2)
             if animated is not last:  # the picture of a held motion is not pasted again
                 last = animated
-                picture = paste(still.image, animated, still.crop) if options.paste_back else animated
+                picture = show(animated)
             frame = side_by_side(unchanged, driver_picture, picture) if options.side_by_side else picture
             yield marked(frame, options.mark)
+
+
+def _view(still: Still, options: Options) -> Callable[[np.ndarray], np.ndarray]:
+    """What makes the picture to show of an animated head crop: the whole still, the crop itself, or another square."""
+    if options.paste_back:
+        return lambda animated: paste(still.image, animated, still.crop)
+    x, y, scale = options.view_x, options.view_y, options.view_scale
+    if (x, y, scale) == (0, 0, 1):
+        return lambda animated: animated
+    crop = still.crop
+    view = Crop(crop.x + x * crop.radius, crop.y + y * crop.radius, crop.radius * scale)
+    side = min(round(still.size * scale), MAX_SIDE)
+    return lambda animated: cut(paste(still.image, animated, crop), view, side)
 
 
 def side_by_side(still: np.ndarray, driver: np.ndarray | None, picture: np.ndarray) -> np.ndarray:

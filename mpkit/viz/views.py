@@ -14,7 +14,7 @@ from mpkit.actions import ACTIONS, READING, vector
 from mpkit.animation.animator import Animator, Portrait
 from mpkit.animation.still import over_background
 from mpkit.animation.transfer import FrameMotion
-from mpkit.geometry import angles_from_rotation, identity_flow, identity_grid, rotation_from_angles
+from mpkit.geometry import Pose, angles_from_rotation, identity_flow, identity_grid, rotation_from_angles
 from mpkit.networks.base import Driven
 from mpkit.networks.detail import render_at
 from mpkit.networks.warp import Warp
@@ -32,7 +32,8 @@ NEAR, FAR = np.array([29, 78, 121]), np.array([197, 217, 168])  # RGB of a latti
 
 
 class Control(NamedTuple):
-    """A number that a visitor moves: an angle in degrees, or a fraction of a facial action."""
+    """A number that a visitor moves: an angle in degrees, a fraction of a facial action, a shift of the head in half
+    sides of its crop, or its size as a factor."""
 
     name: str
     label: str
@@ -48,11 +49,16 @@ CONTROLS = (
     Control("jawOpen", "mouth open", 0, 1, 0.05),
     Control("smile", "smile", 0, 1, 0.05),
     Control("blink", "blink", 0, 1, 0.05),
+    Control("eyeBlinkLeft", "wink", 0, 1, 0.05),
     Control("gaze_x", "look aside", -1.5, 1.5, 0.1),
+    Control("gaze_y", "look down", -1.5, 1.5, 0.1),
     Control("browInnerUp", "brows up", 0, 1, 0.05),
+    Control("x", "move aside", -0.15, 0.15, 0.01),
+    Control("y", "move down", -0.15, 0.15, 0.01),
+    Control("size", "size", 0.85, 1.15, 0.01),
 )
 ANGLES = ("yaw", "pitch", "roll")
-GAZE_X = len(ACTIONS)  # its place in the 54 numbers of a face
+GAZE = ("gaze_x", "gaze_y")  # the last two of the 54 numbers of a face
 
 
 class Views(NamedTuple):
@@ -101,7 +107,8 @@ class MotionViews:
         """The values of CONTROLS at which the portrait is as in its picture, as far as they reach."""
         angles = angles_from_rotation(self.portrait.motion.pose.rotation)
         shown = {name: round(angle.item()) for name, angle in zip(ANGLES, angles)}
-        shown["gaze_x"] = round(self.portrait.motion.numbers[0, GAZE_X].item() / READING[GAZE_X].item(), 1)
+        gaze = self.portrait.motion.numbers[0, len(ACTIONS) :] / torch.from_numpy(READING[len(ACTIONS) :])
+        shown |= {name: round(value, 1) for name, value in zip(GAZE, gaze.tolist())} | {"size": 1.0}
         return {
             control.name: min(max(shown.get(control.name, 0.0), control.least), control.largest) for control in CONTROLS
         }
@@ -111,11 +118,14 @@ class MotionViews:
         take its place. Raises ValueError for an unknown name or a value out of range."""
         values = self.start | values
         rotation = rotation_from_angles(*(torch.tensor([float(values.pop(name))]) for name in ANGLES))
-        own, gaze_x = self.portrait.motion, values.pop("gaze_x") * READING[GAZE_X]
+        own = self.portrait.motion
+        shift = torch.tensor([[values.pop("x"), values.pop("y"), 0.0]])
+        pose = Pose(rotation, own.pose.translation + shift, own.pose.scale * values.pop("size"))
+        gaze = torch.tensor([values.pop(name) for name in GAZE]) * torch.from_numpy(READING[len(ACTIONS) :])
         numbers = own.numbers + torch.from_numpy(vector(**values))
         numbers[:, : len(ACTIONS)].clamp_(0, 1)
-        numbers[:, GAZE_X] = float(gaze_x)
-        return FrameMotion(own.pose._replace(rotation=rotation), numbers)
+        numbers[:, len(ACTIONS) :] = gaze
+        return FrameMotion(pose, numbers)
 
     @torch.inference_mode()
     def __call__(self, depth: float = 0.4, **values: float) -> Views:

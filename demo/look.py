@@ -50,6 +50,8 @@ CSS = """
 #newest:not(:has(img)), .gradio-container:has(#newest img) #result { display: none; }
 #line { min-height: 2.2rem; }
 #pairs .grid-wrap, #works .grid-wrap, #motions .grid-wrap { padding-top: 1.9rem; }
+[role="tab"][aria-selected="true"] { color: #3f5f51 !important; }
+.dark [role="tab"][aria-selected="true"] { color: #a9c6b7 !important; }
 footer { opacity: 0.8; }
 @media (max-width: 640px) {
   #title h1 { font-size: 1.6rem; }

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from browser import chromium  # noqa: F401  fixture
 from clips import clip, portrait, weights  # noqa: F401  fixtures
 from media_files import bad_inputs, shared_clips  # noqa: F401  fixtures
+from page import address, app, new_client  # noqa: F401  fixtures
 from support import meta
 
 from mpkit.config import preset

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from clips import sway, write_clip
-from page import address, app, handle, new_client  # noqa: F401  fixtures
+from page import handle
 
 from mpkit import Options
 from mpkit.assets import EXAMPLES
@@ -20,7 +20,7 @@ QUICK = {"seconds": 1, "whole_picture": False}
 
 
 @pytest.fixture(scope="module")
-def client(new_client):  # noqa: F811
+def client(new_client):
     return new_client()
 
 
@@ -54,14 +54,14 @@ def test_the_api_is_two_functions_and_everything_has_a_default(client):
         assert not [value for value in endpoint["returns"] if value["label"].startswith("value_")]
 
 
-def test_the_model_takes_turns_and_the_server_is_closed(app):  # noqa: F811
+def test_the_model_takes_turns_and_the_server_is_closed(app):
     page = app.build()
     heavy = [event for event in page.fns.values() if event.api_name in ("animate", "save_motion")]
     assert len(heavy) == 2 and {(event.concurrency_id, event.concurrency_limit) for event in heavy} == {("model", 1)}
     assert page._queue.max_size and app.LIMITS["allowed_paths"] == [] and app.LIMITS["max_file_size"]
 
 
-def test_the_gallery_is_complete_and_small(app):  # noqa: F811
+def test_the_gallery_is_complete_and_small(app):
     import gallery
 
     assert len(gallery.WORKS) >= 8 and len(gallery.PAIRS) >= 3 and len(gallery.MOTIONS) >= 3
@@ -113,7 +113,7 @@ def test_a_mistake_is_a_sentence_in_the_line(client, tmp_path, mistake):
     assert str(tmp_path) not in line and "Traceback" not in line and "<" not in line
 
 
-def test_eight_visitors_at_once_get_their_own_results(new_client, tmp_path):  # noqa: F811
+def test_eight_visitors_at_once_get_their_own_results(new_client, tmp_path):
     stills = []
     for number in range(8):
         stills.append(tmp_path / f"{number}.png")
@@ -137,7 +137,7 @@ def visitor():
     return SimpleNamespace(session_hash="a visitor")
 
 
-def job(app, request, **settings):  # noqa: F811
+def job(app, request, **settings):
     """A job as the page starts it."""
     from requests_of_page import PARTS, animate
 
@@ -149,7 +149,7 @@ def job(app, request, **settings):  # noqa: F811
     return animate(str(EXAMPLES / "grace_hopper.jpg"), "Talk", request=request, **defaults | settings)
 
 
-def test_a_stopped_job_ends_with_its_next_frame_and_leaves_nothing(app, visitor, tmp_path, monkeypatch):  # noqa: F811
+def test_a_stopped_job_ends_with_its_next_frame_and_leaves_nothing(app, visitor, tmp_path, monkeypatch):
     import jobs
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -165,7 +165,7 @@ def test_a_stopped_job_ends_with_its_next_frame_and_leaves_nothing(app, visitor,
     assert "frames in" in list(job(app, visitor, seconds=1))[-1][2]
 
 
-def test_the_file_lives_until_the_page_has_its_copy(app, visitor, tmp_path, monkeypatch):  # noqa: F811
+def test_the_file_lives_until_the_page_has_its_copy(app, visitor, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     running = job(app, visitor, seconds=1)
     videos = (video for _, video, _, _ in running if isinstance(video, str))
@@ -174,7 +174,7 @@ def test_the_file_lives_until_the_page_has_its_copy(app, visitor, tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
-def test_a_public_page_marks_every_frame(app, visitor, monkeypatch):  # noqa: F811
+def test_a_public_page_marks_every_frame(app, visitor, monkeypatch):
     import jobs
     from requests_of_page import options_of
 
@@ -191,7 +191,7 @@ def test_a_public_page_marks_every_frame(app, visitor, monkeypatch):  # noqa: F8
     assert options_of(settings, driver).face == 2 and options_of(settings | {"face": 0}, driver).face == "largest"
 
 
-def test_large_portraits_are_shrunk_and_long_drivers_cut(app, tmp_path):  # noqa: F811
+def test_large_portraits_are_shrunk_and_long_drivers_cut(app, tmp_path):
     import jobs
 
     write_png(tmp_path / "large.png", np.zeros((40, 2000, 3), np.uint8))
@@ -202,7 +202,7 @@ def test_large_portraits_are_shrunk_and_long_drivers_cut(app, tmp_path):  # noqa
     assert jobs.within_limits(fast, 2) == {"fps": 30.0, "max_frames": 60}
 
 
-def test_faces_are_outlined_and_chosen_by_a_click(app, tmp_path):  # noqa: F811
+def test_faces_are_outlined_and_chosen_by_a_click(app, tmp_path):
     from faces_on_page import choose_face, click_face, find_faces
 
     one = read_image(EXAMPLES / "grace_hopper.jpg")
@@ -229,7 +229,7 @@ def _noise(folder: Path) -> Path:
     return folder / "noise.png"
 
 
-def test_a_link_sets_what_it_names_and_nothing_else(app):  # noqa: F811
+def test_a_link_sets_what_it_names_and_nothing_else(app):
     import gallery
     from share import SETTINGS, settings_of_link
 
@@ -245,7 +245,7 @@ def test_a_link_sets_what_it_names_and_nothing_else(app):  # noqa: F811
     assert all(isinstance(value, dict) for value in strange[:2]) and gallery.WORKS
 
 
-def test_links_name_every_option_in_the_order_of_the_page(app):  # noqa: F811
+def test_links_name_every_option_in_the_order_of_the_page(app):
     import gradio
     import settings
     from share import SETTINGS
@@ -254,7 +254,7 @@ def test_links_name_every_option_in_the_order_of_the_page(app):  # noqa: F811
         assert list(settings.build()) == list(SETTINGS)
 
 
-def test_the_commands_do_the_same(app):  # noqa: F811
+def test_the_commands_do_the_same(app):
     from share import recipes
 
     options = Options(motion="absolute", parts=("head", "mouth"), paste_back=False, max_frames=7, smoothing=0.5)

@@ -10,7 +10,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from browser import chromium  # noqa: F401  fixture
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 MINUTE = 60_000  # ms
@@ -46,7 +45,7 @@ def lab(tmp_path_factory):
 
 
 @pytest.mark.parametrize("lesson", ["00_tour", "03_warp_fields", "04_appearance_volumes"])
-def test_a_lesson_runs_and_its_viewer_follows_a_slider(lab, chromium, lesson):  # noqa: F811
+def test_a_lesson_runs_and_its_viewer_follows_a_slider(lab, chromium, lesson):
     page = chromium.new_page(viewport={"width": 1300, "height": 1500})
     page.goto(f"{lab}/lab/tree/{lesson}.ipynb?reset")
     page.wait_for_selector(".jp-Notebook", timeout=2 * MINUTE)

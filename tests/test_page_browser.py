@@ -1,9 +1,7 @@
 """The demo page in a headless Chromium, as a visitor uses it."""
 
 import pytest
-from browser import chromium  # noqa: F401  fixture
 from clips import sway, write_clip
-from page import address, app  # noqa: F401  fixtures
 
 from mpkit.media.images import write_png
 
@@ -11,7 +9,7 @@ SECOND = 1000  # ms
 
 
 @pytest.fixture
-def page(chromium, address):  # noqa: F811
+def page(chromium, address):
     page = chromium.new_page(viewport={"width": 1440, "height": 1200})
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
@@ -94,7 +92,7 @@ def test_puppet_and_look_inside_follow_a_slider(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_a_phone(chromium, address, scheme):  # noqa: F811
+def test_nothing_is_wider_than_a_phone(chromium, address, scheme):
     page = chromium.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     page.goto(address)
     page.get_by_role("button", name="Animate", exact=True).wait_for(timeout=60 * SECOND)

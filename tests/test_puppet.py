@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page import app  # noqa: F401  fixture
 
 from mpkit import Animator, Motion, Options
 from mpkit.assets import EXAMPLES
@@ -15,7 +14,7 @@ PORTRAIT = str(EXAMPLES / "grace_hopper.jpg")
 
 
 @pytest.fixture(scope="module")
-def start(app):  # noqa: F811
+def start(app):
     """The sliders' values at which the portrait is as in its picture, and its picture there."""
     import tab_puppet
 
@@ -51,7 +50,7 @@ def test_recordings_are_linear_between_the_moments_when_a_slider_moved(start):
     assert len(tab_puppet.sampled(recording, 1e6)) == tab_puppet.MAX_RECORDING * tab_puppet.RATE
 
 
-def test_a_recording_drives_the_portrait_as_the_sliders_did(app, start, weights, tmp_path, monkeypatch):  # noqa: F811
+def test_a_recording_drives_the_portrait_as_the_sliders_did(app, start, weights, tmp_path, monkeypatch):
     import live
     import tab_puppet
 
@@ -87,7 +86,7 @@ def test_look_inside_draws_every_panel(start):
         assert lesson.exists()
 
 
-def test_without_a_portrait_both_tabs_say_what_to_do(app):  # noqa: F811
+def test_without_a_portrait_both_tabs_say_what_to_do(app):
     import tab_inside
     import tab_puppet
 

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -177,12 +178,14 @@ def page(command, folder, cache, **environment):
     environment |= {"PORT": address.rsplit(":", 1)[1], "GRADIO_TEMP_DIR": str(cache / "page")}
     printed = cache / "printed.txt"
     with open(printed, "w") as file:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
     try:
         wait_for(address, process, printed)
         yield Client(address, verbose=False, download_files=str(cache / "client")), printed
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)  # with the processes that it forked
         process.wait(30)
 
 

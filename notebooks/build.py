@@ -11,6 +11,7 @@ import base64
 import copy
 import io
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -36,7 +37,7 @@ CONTENTS = """<!doctype html><meta charset="utf-8"><meta name="viewport" content
 <title>mpkit: the lessons</title>
 <style>body {{ max-width: 52rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif }}
 table {{ border-collapse: collapse }} td, th {{ padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: left }}
-img {{ max-width: 100% }}</style>
+img {{ max-width: 100% }} pre {{ overflow-x: auto }} .anchor-link {{ display: none }}</style>
 {body}
 """
 
@@ -79,7 +80,7 @@ def write_page(notebook: nbformat.NotebookNode, name: str) -> None:
             data["text/html"] = drawn.to_html(full_html=False, include_plotlyjs="plotly.min.js")
             data.pop("image/png", None)
         data.pop("application/vnd.jupyter.widget-view+json", None)
-    html, _ = HTMLExporter(template_name="lab").from_notebook_node(page)
+    html, _ = HTMLExporter(template_name="lab", require_js_url="").from_notebook_node(page)
     (BOOK / f"{name}.html").write_text(html.replace('.ipynb"', '.html"'), "utf-8")
 
 
@@ -129,8 +130,8 @@ def smaller(png: str) -> str:
 def write_contents() -> None:
     """The first page of the book: the notes for teachers, which list the lessons in order."""
     body = markdown2html((FOLDER / "README.md").read_text("utf-8")).replace('.ipynb"', '.html"')
-    page = CONTENTS.format(body=body)
-    (BOOK / "index.html").write_text(page, "utf-8")
+    (BOOK / "index.html").write_text(CONTENTS.format(body=body), "utf-8")
+    shutil.copy(FOLDER / "system.svg", BOOK)
 
 
 if __name__ == "__main__":

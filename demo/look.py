@@ -48,7 +48,7 @@ CSS = """
 #motions .caption-label { font-size: 0.7rem; }
 .quiet p { font-size: 0.9rem; opacity: 0.85; }
 #newest:not(:has(img)), .gradio-container:has(#newest img) #result { display: none; }
-#line { min-height: 2.2rem; }
+#line { min-height: 4.6rem; }
 #pairs .grid-wrap, #works .grid-wrap, #motions .grid-wrap { padding-top: 1.9rem; }
 [role="tab"][aria-selected="true"] { color: #3f5f51 !important; }
 .dark [role="tab"][aria-selected="true"] { color: #a9c6b7 !important; }
@@ -56,6 +56,7 @@ footer { opacity: 0.8; }
 @media (max-width: 640px) {
   #title h1 { font-size: 1.6rem; }
   .result-first { order: -1; }
+  #puppet { height: 38vh !important; }
 }
 """
 # Phones start a video by themselves only if it is muted and plays in its place on the page.

@@ -93,7 +93,7 @@ def build(inputs: Inputs, tab: gr.Tab) -> list[gr.Slider]:
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=300):
             picture = gr.Image(
-                label="The portrait", interactive=False, buttons=[], height=420, format="jpeg",
+                label="The portrait", interactive=False, buttons=[], height=420, elem_id="puppet", format="jpeg",
                 alt_text="The portrait as the sliders move it",
             )  # fmt: skip
             line = gr.Markdown(elem_classes="quiet", label="What happened")

@@ -59,14 +59,21 @@ footer { opacity: 0.8; }
   #puppet { height: 38vh !important; }
 }
 """
-# Phones start a video by themselves only if it is muted and plays in its place on the page.
+# Phones start a video by themselves only if it is muted and plays in its place on the page. Screen readers get the title
+# of a thumbnail instead of its number.
 HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <script>
-new MutationObserver(() => document.querySelectorAll("video:not([playsinline])").forEach((video) => {
-  video.setAttribute("playsinline", "");
-  if (video.autoplay) video.muted = true;
-})).observe(document.documentElement, { childList: true, subtree: true });
+new MutationObserver(() => {
+  document.querySelectorAll("video:not([playsinline])").forEach((video) => {
+    video.setAttribute("playsinline", "");
+    if (video.autoplay) video.muted = true;
+  });
+  document.querySelectorAll("button.thumbnail-item").forEach((button) => {
+    const title = button.querySelector(".caption-label")?.textContent.trim();
+    if (title && button.ariaLabel !== title) button.ariaLabel = title;
+  });
+}).observe(document.documentElement, { childList: true, subtree: true });
 </script>
 """
 TITLE = """

@@ -71,7 +71,7 @@ def test_stop_ends_a_job(page):
 
 def test_an_example_plays_at_once(page):
     before = page.locator("#result video").get_attribute("src")
-    page.locator("#pairs button.thumbnail-item").nth(1).click()
+    page.get_by_role("button", name="Portrait of a Young Man: nod").click()
     page.wait_for_function(
         "before => document.querySelector('#result video').src != before", arg=before, timeout=20 * SECOND
     )

@@ -59,8 +59,8 @@ footer { opacity: 0.8; }
   #puppet { height: 38vh !important; }
 }
 """
-# Phones start a video by themselves only if it is muted and plays in its place on the page. Screen readers get the title
-# of a thumbnail instead of its number.
+# Phones start a video by themselves only if it is muted and plays in its place on the page. Screen readers get the
+# title of a thumbnail instead of its number.
 HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <script>

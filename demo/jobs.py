@@ -13,6 +13,7 @@ import cv2
 import gradio as gr
 from zero_gpu import ZERO_GPU, on_zero_gpu
 
+import mpkit
 from mpkit import Animator, Options
 from mpkit.animation.driver import open_driver
 from mpkit.animation.output import Step
@@ -28,7 +29,8 @@ MAX_SIDE = 1600  # pixels of the portrait; larger ones are shrunk
 GPU_START, GPU_FRAME = 15, 0.15  # seconds on a GPU: to start and to prepare the portrait, and for each frame
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # of every event that uses the model for long
 
-_stopped: set[str] = set()  # sessions whose visitor pressed Stop, or left
+MAX_STOPPED = 10_000  # sessions that are remembered
+_stopped: dict[str, None] = {}  # sessions whose visitor pressed Stop or left, in this order
 
 
 @functools.cache
@@ -46,7 +48,7 @@ def live_animator() -> Animator:
 def begin(request: gr.Request) -> tuple:
     """Called when a visitor starts a job: forgets that they pressed Stop before. Returns the buttons Animate and Stop
     as they are during a job."""
-    _stopped.discard(request.session_hash)
+    _stopped.pop(request.session_hash, None)
     return gr.Button("Working …", interactive=False), gr.Button(interactive=True)
 
 
@@ -57,7 +59,9 @@ def end() -> tuple:
 
 def stop(request: gr.Request) -> None:
     """Called by Stop, and when a visitor leaves: the visitor's job ends with its next frame, or when its turn comes."""
-    _stopped.add(request.session_hash)
+    _stopped[request.session_hash] = None
+    if len(_stopped) > MAX_STOPPED:
+        _stopped.pop(next(iter(_stopped)), None)
 
 
 def is_stopped(request: gr.Request | None) -> bool:
@@ -74,7 +78,8 @@ def plain(error: Exception | str, *uploads: str | Path | None) -> str:
 
 def hints(caught: list[warnings.WarningMessage]) -> str:
     """The warnings of mpkit among those caught, as a paragraph."""
-    return " ".join(f"Note: {plain(str(one.message))}." for one in caught if "mpkit" in Path(one.filename).parts)
+    package = str(Path(mpkit.__file__).parent)
+    return " ".join(f"Note: {plain(str(one.message))}." for one in caught if one.filename.startswith(package))
 
 
 def within_limits(driver: Path, seconds: float) -> dict:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from jobs import live_animator
 
-from mpkit.animation.animator import Portrait
 from mpkit.errors import MediaError
 from mpkit.media.images import read_image
 from mpkit.viz import MotionViews
@@ -36,10 +35,6 @@ def picture_of(views: MotionViews, values: dict[str, float]) -> np.ndarray:
     """The portrait with these values of CONTROLS, (SIDE, SIDE, 3) uint8."""
     with _turn:
         return views.animator.frame(views.portrait, views.motion(**values))
-
-
-def portrait_of(views: MotionViews) -> Portrait:
-    return views.portrait
 
 
 def named(values: tuple[float, ...]) -> dict[str, float]:

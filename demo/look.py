@@ -1,4 +1,4 @@
-"""The look of the page: colours, styles, and a script for every video on it."""
+"""The look of the page: colours, styles, and a script that mends what Gradio leaves out of videos and thumbnails."""
 
 import gradio as gr
 
@@ -43,13 +43,12 @@ CSS = """
 #pairs .grid-container, #works .grid-container, #motions .grid-container {
   grid-template-columns: repeat(var(--grid-cols), minmax(0, 1fr));
 }
-#pairs .grid-wrap, #works .grid-wrap, #motions .grid-wrap { min-height: 0; max-height: none; }
+#pairs .grid-wrap, #works .grid-wrap, #motions .grid-wrap { min-height: 0; max-height: none; padding-top: 1.9rem; }
 #pairs .caption-label, #works .caption-label { display: none; }
 #motions .caption-label { font-size: 0.7rem; }
 .quiet p { font-size: 0.9rem; opacity: 0.85; }
 #newest:not(:has(img)), .gradio-container:has(#newest img) #result { display: none; }
 #line { min-height: 4.6rem; }
-#pairs .grid-wrap, #works .grid-wrap, #motions .grid-wrap { padding-top: 1.9rem; }
 [role="tab"][aria-selected="true"] { color: #3f5f51 !important; }
 .dark [role="tab"][aria-selected="true"] { color: #a9c6b7 !important; }
 footer { opacity: 0.8; }

@@ -5,50 +5,25 @@ python demo/make_gallery.py
 """
 
 from fractions import Fraction
+from pathlib import Path
 
 import gallery
-import numpy as np
-import torch
 from PIL import Image
 
-from mpkit import Animator, Motion
+from mpkit import Animator, Motion, Options
 from mpkit.animation.face_mesh import draw_face
-from mpkit.animation.transfer import FrameMotion, Transfer, transfer_frames
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.face import select_face
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import read_image
+from mpkit.media.video_reader import VideoReader
 from mpkit.media.video_writer import VideoWriter
 
 SIDE = 288  # pixels of each picture in the film of a pair
-SECONDS = 4.0  # of a pair
+SECONDS = 4  # of a pair
+RATE = 25  # frames a second of the film of all pairs
 THUMBNAIL_SIDE = 160
 MOTION_SIDE, MOTION_RATE, MOTION_SECONDS = 128, 10, 5
-
-
-def frames_of(motion: Motion) -> list[FrameMotion]:
-    """A motion's frames, in coordinates of its own head crop."""
-    numbers = torch.from_numpy(motion.numbers)
-    return [FrameMotion(motion.pose(index), numbers[index : index + 1]) for index in range(len(motion))]
-
-
-def pair_frames(animator: Animator, pair: gallery.Pair) -> tuple[list[np.ndarray], Fraction]:
-    """The frames of a pair, (SIDE, 3 * SIDE, 3) uint8 each, and their rate."""
-    motion = Motion.load(gallery.MOTIONS[pair.motion])
-    rate, frames = Fraction(motion.rate), frames_of(motion)
-    portrait = animator.portrait(read_image(pair.work.file), size=SIDE)
-    still = animator.frame(portrait, portrait.motion)
-    moved = transfer_frames([(None, frame) for frame in frames], Transfer(portrait.motion), float(rate))
-    rows = []
-    for frame, (_, own, _) in zip(frames[: round(SECONDS * rate)], moved):
-        rows.append(np.concatenate([still, draw_face(frame, SIDE), animator.frame(portrait, own)], axis=1))
-    return rows, rate
-
-
-def write_film(path, frames: list[np.ndarray], rate: Fraction) -> None:
-    with VideoWriter(path, rate, (frames[0].shape[1], frames[0].shape[0]), None, 0.0, {}) as writer:
-        for frame in frames:
-            writer.write(frame)
 
 
 def write_thumbnails() -> None:
@@ -66,18 +41,27 @@ def main() -> None:
         motion = Motion.load(path)
         step = float(Fraction(motion.rate)) / MOTION_RATE
         indices = [round(step * n) for n in range(MOTION_SECONDS * MOTION_RATE) if step * n < len(motion) - 1]
-        frames = frames_of(motion)
-        first, *others = [Image.fromarray(draw_face(frames[index], MOTION_SIDE)) for index in indices]
+        first, *others = [Image.fromarray(draw_face(motion.motion(index), MOTION_SIDE)) for index in indices]
         first.save(
             gallery.motion_film(name), save_all=True, append_images=others, duration=1000 // MOTION_RATE, loop=0,
             quality=70, method=4,
         )  # fmt: skip
-    animator, everything = Animator.load(), []
+    animator = Animator.load()
     for pair in gallery.PAIRS:
-        frames, rate = pair_frames(animator, pair)
-        write_film(pair.film, frames, rate)
-        everything += frames[:: max(1, round(rate / 25))]
-    write_film(gallery.FIRST, everything, Fraction(25))
+        driver = gallery.MOTIONS[pair.motion]
+        frames = round(SECONDS * Fraction(Motion.load(driver).rate))
+        options = Options(side_by_side=True, paste_back=False, size=SIDE, max_frames=frames)
+        animator.animate(pair.work.file, driver, pair.film, options)
+    join([pair.film for pair in gallery.PAIRS], gallery.FIRST)
+
+
+def join(films: list[Path], output: Path) -> None:
+    """Writes films one after another as one."""
+    with VideoWriter(output, RATE, (3 * SIDE, SIDE)) as writer:
+        for film in films:
+            with VideoReader(film, fps=RATE) as reader:
+                for _, picture in reader:
+                    writer.write(picture)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import gradio as gr
 import jobs
 from gallery import MOTIONS
 from jobs import plain
-from share import recipes
+from share import CORNERS, PARTS, recipes
 
 from mpkit import Options, track
 from mpkit.animation.output import Step
@@ -21,8 +21,6 @@ from mpkit.media.images import is_still
 CLIP, FILE = "My clip", "My file"
 PREVIEW_SECONDS = 0.4  # between two pictures of a running job
 FIRST_ESTIMATE = 12  # frames after which the time left is told; the first ones are slower
-PARTS = ("head", "eyes", "mouth", "brows")
-CORNERS = ("bottom-right", "bottom-left", "top-right", "top-left")
 
 
 def chosen_driver(motion: str, clip: str | None, file: str | None) -> Path:
@@ -38,6 +36,8 @@ def chosen_driver(motion: str, clip: str | None, file: str | None) -> Path:
 def options_of(settings: dict, driver: Path) -> Options:
     """The options of an animation, of the values of the page's controls by name. Raises MediaError."""
     mark = settings["mark"]
+    if mark not in CORNERS:
+        mark = CORNERS[0] if jobs.PUBLIC else "none"
     return Options(
         motion=settings["transfer"],
         pose_strength=settings["pose_strength"],
@@ -51,8 +51,8 @@ def options_of(settings: dict, driver: Path) -> Options:
         view_y=settings["view_y"],
         audio=settings["sound"],
         start=settings["start"],
-        face=int(settings["face"] or 1) if settings["face"] else "largest",
-        mark=mark if mark in CORNERS else CORNERS[0] if jobs.PUBLIC else "none",
+        face=int(settings["face"] or 0) or "largest",
+        mark=mark,
         **jobs.within_limits(driver, settings["seconds"]),
     )
 
@@ -65,6 +65,9 @@ def animate(portrait=None, motion="Talk", clip=None, file=None, request: gr.Requ
     with jobs.new_folder() as folder, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
+            if jobs.is_stopped(request):  # while the job waited for its turn
+                yield None, keep, "Stopped before it began.", keep
+                return
             yield None, keep, "Looking at the portrait …", keep
             source, driver = jobs.fitting(portrait, Path(folder)), chosen_driver(motion, clip, file)
             options, output = options_of(settings, driver), Path(folder, f"{Path(portrait).stem}.mp4")

@@ -2,7 +2,7 @@
 
 import gradio as gr
 import jobs
-from requests_of_page import CORNERS, PARTS
+from share import CORNERS, PARTS
 
 
 def build() -> dict[str, gr.components.Component]:

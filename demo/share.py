@@ -5,9 +5,12 @@ import shlex
 
 import gradio as gr
 from gallery import MOTIONS, WORKS
+from jobs import MAX_SECONDS
 
 from mpkit import Options
 
+PARTS = ("head", "eyes", "mouth", "brows")
+CORNERS = ("bottom-right", "bottom-left", "top-right", "top-left")
 # The values of the page's controls become the query of a link. Uploads are not part of it.
 LINK_SCRIPT = """
 (portrait, motion, ...values) => {
@@ -19,10 +22,10 @@ LINK_SCRIPT = """
   return "The link is copied. An uploaded picture is not part of it.";
 }
 """
-SETTINGS = {  # of a link: name, its type
-    "transfer": str, "pose_strength": float, "expression_strength": float, "parts": list, "smoothing": float,
-    "start": float, "seconds": float, "whole_picture": bool, "view_scale": float, "view_x": float, "view_y": float,
-    "side_by_side": bool, "sound": bool, "mark": str,
+SETTINGS = {  # of a link: name, and what it may be: the least and the largest number, a choice, or True for yes and no
+    "transfer": ("relative", "absolute"), "pose_strength": (0, 1.5), "expression_strength": (0, 1.5), "parts": None,
+    "smoothing": (0, 0.95), "start": (0, 60), "seconds": (1, MAX_SECONDS), "whole_picture": True,
+    "view_scale": (1, 3), "view_x": (-1, 1), "view_y": (-1, 1), "side_by_side": True, "sound": True, "mark": CORNERS,
 }  # fmt: skip
 LINK_SCRIPT %= list(SETTINGS)
 
@@ -34,18 +37,24 @@ def settings_of_link(request: gr.Request) -> list:
     portrait = {work.name: str(work.file) for work in WORKS}.get(query.get("portrait", ""))
     updates.append(portrait or gr.skip())
     updates.append(query["motion"] if query.get("motion") in MOTIONS else gr.skip())
-    for name, kind in SETTINGS.items():
-        updates.append(_parsed(query[name], kind) if name in query else gr.skip())
+    for name, allowed in SETTINGS.items():
+        updates.append(_parsed(query.get(name, ""), allowed))
     return updates
 
 
-def _parsed(text: str, kind: type):
+def _parsed(text: str, allowed):
+    """The value of a setting in a link, as SETTINGS allows it; else no change."""
+    if allowed is True:
+        return text == "true" if text in ("true", "false") else gr.skip()
+    if allowed is None:  # parts
+        return [part for part in PARTS if part in text.split(",")] or gr.skip()
+    if isinstance(allowed[0], str):
+        return text if text in allowed else gr.skip()
     try:
-        if kind is bool:
-            return text == "true"
-        return [part for part in text.split(",") if part] if kind is list else kind(text)
+        number = float(text)
     except ValueError:
         return gr.skip()
+    return number if allowed[0] <= number <= allowed[1] else gr.skip()
 
 
 def recipes(portrait: str, driver: str, options: Options) -> str:

@@ -97,9 +97,7 @@ def draw(views: viz.MotionViews, values: dict[str, float]) -> list[np.ndarray]:
     mask = (detail.mask[0, 0].float().cpu().numpy() * 255).astype(np.uint8)
     slices = [views.colours.slice(driven.volume, depth) for depth in (0.15, 0.35, 0.55, 0.75)]
     tiles = np.concatenate([np.concatenate(slices[:2], 1), np.concatenate(slices[2:], 1)])[::2, ::2]
-    z = portrait.avatar.motion.expression if motion.latent is not None else animator.model.actions(
-        motion.corrected(portrait.correction).numbers.to(animator.device)
-    )  # fmt: skip
+    z = animator.model.latents(motion.corrected(portrait.correction).numbers)
     return [
         matted.astype(np.uint8), frontal, draw_lattice(portrait.avatar.warp), draw_lattice(driven.warp),
         draw_flow(driven), np.repeat(mask[..., None], 3, axis=2), tiles, draw_bars(z[0].cpu().numpy()),

@@ -47,8 +47,7 @@ def example_motion(name: str = "talk") -> Motion:
 
 def frame_motions(track: Motion, portrait: Portrait, motion: str = "relative") -> list[FrameMotion]:
     """The motions of a portrait that a track drives, one for each frame, as `mpkit animate` computes them."""
-    numbers = torch.from_numpy(track.numbers)
-    frames = [(None, FrameMotion(track.pose(index), numbers[index : index + 1])) for index in range(len(track))]
+    frames = [(None, track.motion(index)) for index in range(len(track))]
     transferred = transfer_frames(frames, Transfer(portrait.motion, motion), float(Fraction(track.rate)))
     return [motion for _, motion, _ in transferred]
 

@@ -234,13 +234,13 @@ def test_a_link_sets_what_it_names_and_nothing_else(app):
     from share import SETTINGS, settings_of_link
 
     query = {"portrait": "woman", "motion": "Nod", "smoothing": "0.4", "parts": "head,mouth", "side_by_side": "true"}
-    query |= {"seconds": "many"}
+    query |= {"seconds": "many", "start": "nan", "view_x": "99", "transfer": "<script>", "sound": "maybe"}
     updates = settings_of_link(SimpleNamespace(query_params=query))
     values = dict(zip(("portrait", "motion", *SETTINGS), updates))
     assert values["portrait"].endswith("woman.jpg") and values["motion"] == "Nod" and values["smoothing"] == 0.4
     assert values["parts"] == ["head", "mouth"] and values["side_by_side"] is True
     unchanged = [name for name, value in values.items() if isinstance(value, dict)]
-    assert {"seconds", "start", "mark"} <= set(unchanged)
+    assert {"seconds", "start", "view_x", "transfer", "sound", "mark"} <= set(unchanged)
     strange = settings_of_link(SimpleNamespace(query_params={"portrait": "../../etc/passwd", "motion": "<script>"}))
     assert all(isinstance(value, dict) for value in strange[:2]) and gallery.WORKS
 

@@ -296,11 +296,11 @@ def test_held_out_stills_are_not_augmented(config, stills):
 
 def test_two_stills_are_learned_by_heart(config, stills):
     """From a random base model, whose pictures are far from the stills."""
-    config = dataclasses.replace(config, steps=20, learning_rate=6e-3, warmup=2)
+    config = dataclasses.replace(config, steps=50, learning_rate=4e-3, warmup=5)
     trainer = Trainer(config, "enhancer")
     batch = StillSet(stills[:2], 2, augment=False)[0]
     losses = [trainer.step(batch)["l1"].value for _ in range(config.steps)]
-    assert np.mean(losses[-3:]) < 0.6 * losses[0]
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
 
 
 # --- animation -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The viewer and its four views, films, and the diagram of the system."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,9 +58,12 @@ def test_a_turned_head_turns_the_lattice_and_not_its_depth_slice_alone(views):
     assert np.abs(left.features.astype(int) - right.features).mean() > 3
 
 
-def test_the_views_refuse_unknown_controls_and_models_without_a_flow(views, animator, portrait):
+def test_the_views_refuse_unknown_controls_and_models_without_a_flow(views, animator, portrait, monkeypatch):
     with pytest.raises(ValueError, match="there is no action 'wings'"):
         views(wings=1)
+    monkeypatch.setattr(animator.model, "config", replace(animator.model.config, detail=False))
+    with pytest.raises(ValueError, match="need a model with the detail path"):
+        viz.MotionViews(animator, portrait)
 
 
 def test_the_viewer_answers_each_change_with_new_pictures(animator, portrait):

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # a test or a Space may import t
 
 import gradio as gr
 import jobs
+import lessons
 import tab_about
 import tab_animate
 import tab_inside
@@ -22,6 +23,7 @@ from mpkit.faces.tasks import check_libraries
 
 HOUR = 3600  # seconds after which uploads and results are deleted
 LIMITS = {"allowed_paths": [], "max_file_size": "60mb", "footer_links": ["api"]}  # of the server
+LIMITS |= {"app_kwargs": {"routes": lessons.routes()}}
 LOOK = {"theme": THEME, "css": CSS, "head": HEAD}
 
 
@@ -37,7 +39,7 @@ def build() -> gr.Blocks:
             tab_inside.build(inputs, sliders, inside)
         with gr.Tab("How it works"):
             tab_about.build()
-        page.unload(jobs.stop)
+        page.unload(jobs.leave)
     return page.queue(max_size=20)
 
 

@@ -9,11 +9,15 @@ from PIL import Image, ImageDraw
 
 from mpkit.errors import MpkitError
 from mpkit.faces.advice import advice
-from mpkit.faces.face import Face
+from mpkit.faces.face import Face, from_left_to_right
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import read_image
 
 SIDE = 640  # pixels of the outlined picture's longer side
+# No figure at hand tells a hat well enough. A classifier of 28 (height and width of the matte above the eyes, colours
+# there against the skin), cross-validated on 804 paintings and photographs with 34 hats, found 26 to 47 % of them; 50
+# to 65 % of its warnings were wrong, and no threshold made 80 % of them right.
+HATS = "A hat, or a hand at the face, bends with the head or stays behind; pictures without look better."
 CHOSEN, OTHER = (40, 215, 110), (250, 246, 235)  # RGB of outlines
 
 
@@ -47,7 +51,7 @@ def find_faces(portrait: str | None) -> tuple[Image.Image | None, list[FoundFace
     try:
         image = read_image(portrait)
         with make_tracker() as tracker:
-            found = sorted(tracker.detect(image), key=lambda face: float(face.centre[0]))
+            found = from_left_to_right(tracker.detect_all(image))
     except MpkitError as error:
         return None, *none, f"{plain(error, portrait)}. Choose another picture."
     if not found:
@@ -95,7 +99,7 @@ def describe(faces: list[FoundFace], chosen: int) -> str:
     if not faces:
         return ""
     which = f"Face {chosen} of {len(faces)} will move. " if len(faces) > 1 else ""
-    return which + " ".join(f"Note: {sentence}" for sentence in faces[chosen - 1].advice)
+    return which + " ".join([*(f"Note: {sentence}" for sentence in faces[chosen - 1].advice), HATS])
 
 
 def small(image: np.ndarray) -> Image.Image:

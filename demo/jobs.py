@@ -26,11 +26,17 @@ PUBLIC = "SPACE_ID" in os.environ  # a public Space: every output carries a visi
 MAX_SECONDS = 20  # of a driver
 MAX_RATE = 30  # frames a second
 MAX_SIDE = 1600  # pixels of the portrait; larger ones are shrunk
-GPU_START, GPU_FRAME = 15, 0.15  # seconds on a GPU: to start and to prepare the portrait, and for each frame
+# Seconds for which ZeroGPU lends a GPU: upper bounds, never measured on a Space. Most of it is work of the CPU, which
+# `mpkit bench` timed with one thread on two busy cores; the networks take 10 ms a frame at batch 1 on an H100.
+GPU_START = 15  # preparing a portrait took 1.2 s at 512 pixels, 3.1 s at 1600; the rest is for the start of CUDA
+GPU_FRAME = 0.05  # networks 0.010, decoding the driver 0.004, tracking it 0.032
+GPU_MEGAPIXEL = 0.075  # of each frame written: pasting 0.035, encoding 0.040
+GPU_MAX = 120  # the daily share of a visitor without an account; more would be refused at once
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # of every event that uses the model for long
 
-MAX_STOPPED = 10_000  # sessions that are remembered
+MAX_SESSIONS = 10_000  # that are remembered, of each kind
 _stopped: dict[str, None] = {}  # sessions whose visitor pressed Stop or left, in this order
+_left: dict[str, None] = {}  # sessions whose visitor left
 
 
 @functools.cache
@@ -58,14 +64,28 @@ def end() -> tuple:
 
 
 def stop(request: gr.Request) -> None:
-    """Called by Stop, and when a visitor leaves: the visitor's job ends with its next frame, or when its turn comes."""
-    _stopped[request.session_hash] = None
-    if len(_stopped) > MAX_STOPPED:
-        _stopped.pop(next(iter(_stopped)), None)
+    """Called by Stop: the visitor's animation ends with its next frame, or when its turn comes."""
+    _remember(_stopped, request)
+
+
+def leave(request: gr.Request) -> None:
+    """Called when a visitor leaves: whatever runs for them ends."""
+    _remember(_stopped, request)
+    _remember(_left, request)
+
+
+def _remember(sessions: dict[str, None], request: gr.Request) -> None:
+    sessions[request.session_hash] = None
+    if len(sessions) > MAX_SESSIONS:
+        sessions.pop(next(iter(sessions)), None)
 
 
 def is_stopped(request: gr.Request | None) -> bool:
     return request is not None and request.session_hash in _stopped
+
+
+def has_left(request: gr.Request | None) -> bool:
+    return request is not None and request.session_hash in _left
 
 
 def plain(error: Exception | str, *uploads: str | Path | None) -> str:
@@ -104,7 +124,10 @@ def fitting(portrait: str | None, folder: Path) -> Path:
 
 def gpu_seconds(source: Path, driver: Path, output: Path, options: Options) -> float:
     """How long ZeroGPU lends a GPU for `steps`; it is called with the same arguments."""
-    return GPU_START + GPU_FRAME * (options.max_frames or MAX_SECONDS * MAX_RATE)
+    height, width = read_image(source).shape[:2]  # the head alone is hardly larger
+    megapixels = height * width / 1e6 * (3 if options.side_by_side else 1)
+    frames = options.max_frames or MAX_SECONDS * MAX_RATE
+    return min(GPU_MAX, GPU_START + frames * (GPU_FRAME + GPU_MEGAPIXEL * megapixels))
 
 
 def steps(source: Path, driver: Path, output: Path, options: Options) -> Iterator[Step]:

@@ -34,7 +34,7 @@ THEME = gr.themes.Base(
     slider_color="#6b8b7c",
 )
 CSS = """
-.gradio-container { max-width: 1180px !important; margin: 0 auto; }
+.gradio-container { max-width: 1180px !important; margin: 0 auto; overflow: clip !important; }
 #title { padding: 0.4rem 0 0; }
 #title h1 { font-family: Georgia, "Times New Roman", serif; font-weight: 400; font-size: 2.2rem; margin: 0 0 0.3rem; }
 #title p { font-size: 1.05rem; max-width: 46rem; }
@@ -47,15 +47,18 @@ CSS = """
 #pairs .caption-label, #works .caption-label { display: none; }
 #motions .caption-label { font-size: 0.7rem; }
 .quiet p { font-size: 0.9rem; opacity: 0.85; }
+.stays { position: sticky; top: 0; z-index: 100; background: var(--body-background-fill); }
 #newest:not(:has(img)), .gradio-container:has(#newest img) #result { display: none; }
-#line { min-height: 4.6rem; }
+#line { min-height: 2.8rem; }
+.until-made:has(.empty) { display: none; }
 [role="tab"][aria-selected="true"] { color: #3f5f51 !important; }
 .dark [role="tab"][aria-selected="true"] { color: #a9c6b7 !important; }
 footer { opacity: 0.8; }
 @media (max-width: 640px) {
   #title h1 { font-size: 1.6rem; }
   .result-first { order: -1; }
-  #puppet { height: 38vh !important; }
+  #puppet { height: 34vh !important; }
+  .tab-container button { padding: 0 0.45rem; font-size: 0.85rem; }
 }
 """
 # Phones start a video by themselves only if it is muted and plays in its place on the page. Screen readers get the

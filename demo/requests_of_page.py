@@ -8,14 +8,16 @@ from pathlib import Path
 
 import gradio as gr
 import jobs
+from frames import write_frames
 from gallery import MOTIONS
 from jobs import plain
 from share import CORNERS, PARTS, recipes
+from zero_gpu import sparse
 
 from mpkit import Options, track
 from mpkit.animation.output import Step
 from mpkit.errors import MediaError, MpkitError
-from mpkit.media.convert import to_frames, to_gif
+from mpkit.media.convert import to_gif
 from mpkit.media.images import is_still
 
 CLIP, FILE = "My clip", "My file"
@@ -39,7 +41,8 @@ def options_of(settings: dict, driver: Path) -> Options:
     if mark not in CORNERS:
         mark = CORNERS[0] if jobs.PUBLIC else "none"
     return Options(
-        motion=settings["transfer"],
+        motion="relative" if settings["transfer"] == "expression" else settings["transfer"],
+        rest="neutral" if settings["transfer"] == "expression" else "clip",
         pose_strength=settings["pose_strength"],
         expression_strength=settings["expression_strength"],
         parts=tuple(part for part in PARTS if part in settings["parts"]),
@@ -117,13 +120,24 @@ def save_motion(motion="Talk", clip=None, file=None, seconds=6) -> Iterator:
             yield gr.skip(), f"**That did not work:** {plain(error, clip, file)}."
 
 
-def convert(video=None, kind="GIF") -> Iterator:
-    """Yields the result as a GIF, or as PNG frames in a ZIP file; nothing without a result."""
+def convert(video=None, kind="GIF", request: gr.Request = None) -> Iterator:
+    """Yields (file, a line about it): the result as a GIF, or as PNG frames in a ZIP file.
+
+    Nothing is finished for a visitor who leaves."""
     if video is None:
-        yield gr.skip()
+        yield gr.skip(), "There is no result yet: press Animate first."
         return
     with jobs.new_folder() as folder:
-        write, suffix = (to_gif, "gif") if kind == "GIF" else (to_frames, "zip")
-        output = Path(folder, f"{Path(video).stem}.{suffix}")
-        write(Path(video), output)
-        yield str(output)
+        output = Path(folder, f"{Path(video).stem}.{'gif' if kind == 'GIF' else 'zip'}")
+        try:
+            if kind == "GIF":
+                to_gif(Path(video), output)
+            else:
+                with contextlib.closing(sparse(write_frames(Path(video), output), PREVIEW_SECONDS)) as steps:
+                    for done, total in steps:
+                        if jobs.has_left(request):
+                            return
+                        yield gr.skip(), f"PNG frame {done} of about {total} is written."
+            yield str(output), f"{output.name} is ready."
+        except MpkitError as error:
+            yield gr.skip(), f"**That did not work:** {plain(error, video)}."

@@ -9,7 +9,11 @@ def build() -> dict[str, gr.components.Component]:
     """The controls by the names that `options_of`, links and the API use."""
     with gr.Accordion("Options", open=False):
         transfer = gr.Radio(
-            [("Relative: adds the driver's change", "relative"), ("Absolute: copies the driver's face", "absolute")],
+            [
+                ("Relative: adds the driver's change since its calmest moment", "relative"),
+                ("Relative, but with the driver's whole expression", "expression"),
+                ("Absolute: copies the driver's face", "absolute"),
+            ],
             value="relative", label="How the motion is taken over",
             info="Relative keeps the portrait's own pose and face, and is better for most pictures.",
         )  # fmt: skip

@@ -23,7 +23,7 @@ LINK_SCRIPT = """
 }
 """
 SETTINGS = {  # of a link: name, and what it may be: the least and the largest number, a choice, or True for yes and no
-    "transfer": ("relative", "absolute"), "pose_strength": (0, 1.5), "expression_strength": (0, 1.5), "parts": None,
+    "transfer": ("relative", "expression", "absolute"), "pose_strength": (0, 1.5), "expression_strength": (0, 1.5), "parts": None,
     "smoothing": (0, 0.95), "start": (0, 60), "seconds": (1, MAX_SECONDS), "whole_picture": True,
     "view_scale": (1, 3), "view_x": (-1, 1), "view_y": (-1, 1), "side_by_side": True, "sound": True, "mark": CORNERS,
 }  # fmt: skip

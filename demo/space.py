@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import av
+import lessons
 
 DEMO = Path(__file__).resolve().parent
 REPOSITORY = DEMO.parent
@@ -28,6 +29,9 @@ def write_space(folder: Path, name: str | None = None) -> None:
     """Writes the Space into a folder. With `name`, OWNER/SPACE, its README.md says where the thumbnail will lie."""
     shutil.copytree(REPOSITORY / "mpkit", folder / "mpkit", ignore=_left_out)
     shutil.copytree(DEMO / "gallery", folder / "gallery")
+    (folder / "notebooks").mkdir()
+    for lesson in lessons.NAMED:
+        shutil.copy(REPOSITORY / "notebooks" / f"{lesson}.ipynb", folder / "notebooks")
     for file in sorted(DEMO.glob("*.py")):
         if file.name not in NOT_OF_THE_PAGE:
             shutil.copy(file, folder)

@@ -3,6 +3,7 @@
 import base64
 
 import gradio as gr
+import lessons
 
 from mpkit import viz
 
@@ -17,7 +18,7 @@ They bend the volume, and a last network renders the picture. Where your picture
 a painting keeps its strokes. What the picture does not show, such as teeth or the far cheek, is invented.
 
 This is [MegaPortraits](https://arxiv.org/abs/2207.07621), re-implemented as *mpkit*. The nine lessons in its folder
-`notebooks/` take every box of this map apart:
+`notebooks/` take every box of this map apart{link}:
 """
 SYMBOLS = """
 **x_s, x_d, x̂** your portrait, the driver's frame, the result · **E_app** reads the appearance: **v_s**, the
@@ -48,7 +49,8 @@ rest.
 
 def build() -> None:
     """The tab's content."""
-    gr.Markdown(TEXT)
+    contents = lessons.address("index")
+    gr.Markdown(TEXT.format(link=f" ([read them]({contents}))" if contents else ""))
     png = base64.b64encode(viz.system_map()._repr_png_()).decode()
     gr.HTML(
         f'<img src="data:image/png;base64,{png}" style="max-width:100%; background:white; border-radius:8px" '

@@ -12,6 +12,7 @@ from look import CONSENT
 from requests_of_page import CLIP, FILE, animate, convert, save_motion
 from share import LINK_SCRIPT, settings_of_link
 
+START = "Press *Animate*, or play an example below."
 HIDDEN = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}  # of quick events
 CHOICE = {"allow_preview": False, "buttons": [], "object_fit": "cover"}  # of galleries to choose from
 
@@ -53,7 +54,7 @@ def _portrait(page: gr.Blocks) -> Portrait:
             sources=["upload", "clipboard", "webcam"], buttons=[], alt_text="The portrait that will be animated",
         )  # fmt: skip
         outline = gr.Image(
-            label="The face that will move", interactive=False, buttons=[], height=260, scale=2, min_width=140,
+            label="Its face", interactive=False, buttons=[], height=260, scale=2, min_width=140,
             alt_text="The portrait with its faces outlined",
         )  # fmt: skip
     which = gr.Radio([], visible=False, label="Face that will move, counted from the left")
@@ -92,7 +93,7 @@ def _result(portrait: Portrait, driver: dict, options: dict) -> None:
     with gr.Row():
         go = gr.Button("Animate", variant="primary", size="lg", scale=3)
         halt = gr.Button("Stop", size="lg", scale=1, min_width=90, interactive=False)
-    line = gr.Markdown(elem_classes="quiet", elem_id="line", label="What happened")
+    line = gr.Markdown(START, elem_classes="quiet", elem_id="line", label="What happened")
     newest = gr.Image(label="Newest frame", interactive=False, buttons=[], height=360, elem_id="newest")
     video = gr.Video(
         str(FIRST) if FIRST.exists() else None, label="Result", autoplay=True, loop=True,
@@ -103,13 +104,16 @@ def _result(portrait: Portrait, driver: dict, options: dict) -> None:
     gr.Markdown(CONSENT, elem_classes="quiet")
     with gr.Accordion("Take it with you", open=False):
         with gr.Row():
-            gif, frames = gr.Button("As a GIF (large)", size="sm"), gr.Button("As PNG frames (very large)", size="sm")
-            keep = gr.Button("The motion as a file", size="sm")
-            link = gr.Button("Copy a link to these settings", size="sm")
-        converted = gr.File(label="Converted result", interactive=False, height=90)
-        saved = gr.File(label="Motion file", interactive=False, height=90)
+            small = {"size": "sm", "min_width": 120}
+            gif, frames = gr.Button("As a GIF (large)", **small), gr.Button("As PNG frames (large)", **small)
+            keep, link = gr.Button("The motion as a file", **small), gr.Button("Copy a link", **small)
+        converted = gr.File(label="Converted result", interactive=False, height=90, elem_classes="until-made")
+        saved = gr.File(label="Motion file", interactive=False, height=90, elem_classes="until-made")
         saved_line = gr.Markdown(label="About it")
-        commands = gr.Code(label="The same on the command line, and in Python", language="shell")
+        commands = gr.Code(
+            label="The same on the command line, and in Python", language="shell",
+            elem_classes="until-made",
+        )  # fmt: skip
 
     inputs = {"portrait": portrait.picture, **driver, "face": portrait.face, **options}
     outputs = [newest, video, line, commands]
@@ -118,8 +122,9 @@ def _result(portrait: Portrait, driver: dict, options: dict) -> None:
     job.then(jobs.end, None, [go, halt], **HIDDEN)
     pairs.select(_chosen_pair, None, [video, portrait.picture, driver["motion"]], **HIDDEN)
     halt.click(jobs.stop, None, None, **HIDDEN)
+    made = [converted, saved_line]
     for button, kind in ((gif, "GIF"), (frames, "PNG frames")):
-        button.click(convert, [video, gr.State(kind)], converted, api_visibility="private")
+        button.click(convert, [video, gr.State(kind)], made, show_progress_on=saved_line, api_visibility="private")
     keep.click(
         save_motion, [*driver.values(), options["seconds"]], [saved, saved_line], api_name="save_motion", **MODEL
     )

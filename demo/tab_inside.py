@@ -6,6 +6,7 @@ import gradio as gr
 import numpy as np
 import torch
 from jobs import plain
+from lessons import reference
 from live import named, views_of
 from tab_animate import Inputs
 
@@ -15,9 +16,11 @@ from mpkit.faces.crop import cut
 from mpkit.viz.views import SIDE, draw_flow, draw_lattice
 
 TEXT = """
-What happens between your portrait and its next frame. The sliders of the tab *Puppet* choose the frame. The volumes are
-3D grids of *cells*, 12 deep and 32 x 32 wide; the two warps say for each cell where its content comes from.
+What happens between your portrait and its next frame. The volumes are 3D grids of *cells*, 12 deep and 32 x 32 wide;
+the two warps say for each cell where its content comes from.
 """
+SLIDERS = "As the sliders of Puppet say"
+MOMENTS = {"Head turned": {"yaw": 20.0}, "Mouth open": {"jawOpen": 0.7}, "Looking aside": {"gaze_x": 1.0}}  # changes
 
 
 class Panel(NamedTuple):
@@ -69,17 +72,25 @@ PANELS = (
         "The numbers z of this frame, orange above 0, blue below: the whole expression, without the turn of the head.",
         "02_motion_latents",
     ),
-    Panel("Result", "The new frame: the picture in the motion that the sliders ask for.", "00_tour"),
+    Panel("Result", "The new frame: the picture in its new motion.", "00_tour"),
 )
 
 
-def look(portrait, face, *values) -> list:
-    """The pictures of PANELS, and a line."""
+def look(portrait, face, moment, *values) -> list:
+    """The pictures of PANELS, and a line. `values` are those of the sliders."""
     try:
         views = views_of(portrait, face)
-        return [*draw(views, named(values)), ""]
+        return [*draw(views, at_moment(views, moment) if moment in MOMENTS else named(values)), ""]
     except MpkitError as error:
         return [*[gr.skip()] * len(PANELS), plain(error, portrait)]
+
+
+def at_moment(views: viz.MotionViews, moment: str) -> dict[str, float]:
+    """The values of CONTROLS at a moment: those of the portrait, changed; towards its other side if it is turned."""
+    values = dict(views.start)
+    for name, change in MOMENTS[moment].items():
+        values[name] += -change if values[name] > 0 else change
+    return values
 
 
 @torch.inference_mode()
@@ -116,7 +127,8 @@ def build(inputs: Inputs, sliders: list[gr.Slider], tab: gr.Tab) -> None:
     """The tab's content."""
     portrait, face = inputs.portrait
     gr.Markdown(TEXT)
-    go, line = gr.Button("Look again"), gr.Markdown(elem_classes="quiet", label="What happened")
+    moment = gr.Radio([*MOMENTS, SLIDERS], value=next(iter(MOMENTS)), label="The next frame")
+    line = gr.Markdown(elem_classes="quiet", label="What happened")
     pictures = []
     for start in range(0, len(PANELS), 3):
         with gr.Row():
@@ -124,16 +136,13 @@ def build(inputs: Inputs, sliders: list[gr.Slider], tab: gr.Tab) -> None:
                 with gr.Column(min_width=220):
                     pictures.append(
                         gr.Image(
-                            label=panel.title,
-                            interactive=False,
-                            buttons=[],
-                            alt_text=panel.text,
-                            format="jpeg",
+                            label=panel.title, interactive=False, buttons=[], alt_text=panel.text, format="jpeg",
                             height=260,
                         )
-                    )
-                    gr.Markdown(f"{panel.text} *Lesson {panel.lesson.replace('_', ' ')}.*", elem_classes="quiet")
-    shown = [portrait, face, *sliders]
+                    )  # fmt: skip
+                    text = f"<p>{panel.text} {reference(panel.lesson)}</p>"
+                    gr.HTML(text, elem_classes="quiet", padding=False)
+    shown = [portrait, face, moment, *sliders]
     quick = {"concurrency_id": "live", "concurrency_limit": 2, "api_visibility": "private"}
-    go.click(look, shown, [*pictures, line], **quick)
+    moment.input(look, shown, [*pictures, line], trigger_mode="always_last", **quick)
     tab.select(look, shown, [*pictures, line], **quick)

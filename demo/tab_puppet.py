@@ -91,11 +91,14 @@ def build(inputs: Inputs, tab: gr.Tab) -> list[gr.Slider]:
     gr.Markdown(TEXT)
     recording = gr.State(None)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=4, min_width=300):
+        with gr.Column(scale=4, min_width=300, elem_classes="stays"):
             picture = gr.Image(
                 label="The portrait", interactive=False, buttons=[], height=420, elem_id="puppet", format="jpeg",
                 alt_text="The portrait as the sliders move it",
             )  # fmt: skip
+            with gr.Row():
+                record = gr.Button("Record", size="md", min_width=100)
+                end = gr.Button("Stop recording", size="md", min_width=100, interactive=False)
             line = gr.Markdown(elem_classes="quiet", label="What happened")
         with gr.Column(scale=4, min_width=300):
             sliders = [
@@ -103,9 +106,7 @@ def build(inputs: Inputs, tab: gr.Tab) -> list[gr.Slider]:
                 for control in CONTROLS
             ]
             reset = gr.Button("As in the picture", size="sm")
-            with gr.Row():
-                record, end = gr.Button("Record"), gr.Button("Stop recording", interactive=False)
-            saved = gr.File(label="Motion file", interactive=False, height=90)
+            saved = gr.File(label="Motion file", interactive=False, height=90, elem_classes="until-made")
             use = gr.Button("Use this motion in the tab Animate", size="sm")
     quick = {"show_progress": "hidden", "concurrency_id": "live", "concurrency_limit": 2, "api_visibility": "private"}
     tab.select(begin, [portrait, face], [*sliders, picture, line], **quick)

@@ -10,6 +10,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from mpkit.animation.output import Step
 from mpkit.errors import MpkitError
@@ -17,6 +18,8 @@ from mpkit.errors import MpkitError
 # The package `spaces` is on other Spaces too; its decorator does nothing there.
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 STEP_SECONDS = 0.2  # at least, between two steps: large pictures would fill the pipe, and the memory of the page
+
+Item = TypeVar("Item")
 
 
 class Hint(tuple):
@@ -55,7 +58,7 @@ def on_zero_gpu(stream: Callable[..., Iterator[Step]], seconds: Callable[..., fl
     return steps
 
 
-def sparse(steps: Iterator[Step], seconds: float = STEP_SECONDS) -> Iterator[Step]:
+def sparse(steps: Iterator[Item], seconds: float = STEP_SECONDS) -> Iterator[Item]:
     """Steps that are at least `seconds` apart, and the last one."""
     with contextlib.closing(steps):
         yielded, skipped = -math.inf, None

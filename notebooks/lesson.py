@@ -48,8 +48,9 @@ def example_motion(name: str = "talk") -> Motion:
 def frame_motions(track: Motion, portrait: Portrait, motion: str = "relative") -> list[FrameMotion]:
     """The motions of a portrait that a track drives, one for each frame, as `mpkit animate` computes them."""
     frames = [(None, track.motion(index)) for index in range(len(track))]
-    transferred = transfer_frames(frames, Transfer(portrait.motion, motion), float(Fraction(track.rate)))
-    return [motion for _, motion, _ in transferred]
+    transfer = Transfer(portrait.motion, motion)
+    transfer.reference = track.rest()
+    return [motion for _, motion, _ in transfer_frames(frames, transfer, float(Fraction(track.rate)))]
 
 
 def turned(portrait: Portrait, yaw: float = 0, pitch: float = 0, roll: float = 0, numbers=None) -> FrameMotion:

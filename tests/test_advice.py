@@ -44,6 +44,12 @@ def test_each_fault_is_named_by_one_sentence(fault, words):
     assert words in sentence and "\n" not in sentence
 
 
+@pytest.mark.parametrize("yaw", [60, -75])
+def test_head_seen_from_the_side_gets_one_sentence_that_says_so(yaw):
+    (sentence,) = advice(face(yaw=yaw, pitch=30, jawOpen=1), SIZE)
+    assert "seen from the side" in sentence and "cannot be animated" in sentence
+
+
 def test_lips_closed_over_an_open_jaw_are_no_open_mouth():
     assert advice(face(jawOpen=0.6, mouthClose=0.3), SIZE) == []
 

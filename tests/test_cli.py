@@ -307,16 +307,13 @@ def test_driver_frames_without_a_face_are_one_note(files, tmp_path, capsys):
 
 
 def test_an_interruption_leaves_nothing(files, tmp_path, capsys, monkeypatch):
-    from mpkit.animation.animator import Animator
+    from mpkit.media.video_writer import VideoWriter
 
-    frame = Animator.frame
+    def interrupted(self, frame):
+        assert any(tmp_path.iterdir())  # the unfinished output is there
+        raise KeyboardInterrupt
 
-    def interrupted(self, portrait, motion):
-        if any(tmp_path.iterdir()):  # the unfinished output is there
-            raise KeyboardInterrupt
-        return frame(self, portrait, motion)
-
-    monkeypatch.setattr(Animator, "frame", interrupted)
+    monkeypatch.setattr(VideoWriter, "write", interrupted)
     arguments = [files["portrait"], files["clip"], "--output", tmp_path / "out.mp4", "--weights", files["weights"]]
     assert main(["animate", *map(str, arguments), *SMALL]) == 130
     assert not list(tmp_path.iterdir()) and "Traceback" not in capsys.readouterr().err

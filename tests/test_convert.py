@@ -1,14 +1,11 @@
-"""A video as a GIF and as PNG frames: no frame is lost, and the pictures stay."""
+"""A video as a GIF: no frame is lost."""
 
-import zipfile
-
-import numpy as np
 import pytest
 from clips import sway, write_clip
 from PIL import Image
 
 from mpkit.errors import MediaError
-from mpkit.media.convert import to_frames, to_gif
+from mpkit.media.convert import to_gif
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +17,6 @@ def test_a_gif_has_all_frames_at_the_same_rate(video, tmp_path):
     to_gif(video, tmp_path / "v.gif")
     gif = Image.open(tmp_path / "v.gif")
     assert gif.n_frames == 6 and gif.info["duration"] == 100
-
-
-def test_a_zip_holds_all_frames_as_png(video, tmp_path):
-    to_frames(video, tmp_path / "v.zip")
-    with zipfile.ZipFile(tmp_path / "v.zip") as archive:
-        names = archive.namelist()
-        assert len(names) == 6 and all(name.endswith(".png") for name in names)
-        with archive.open(names[-1]) as file:
-            last = np.asarray(Image.open(file).convert("RGB")).astype(int)
-    assert np.abs(last - sway(6)[-1]).mean() < 12  # what the video's compression changes
 
 
 def test_what_is_no_video_is_refused(tmp_path):

@@ -202,6 +202,20 @@ def test_large_portraits_are_shrunk_and_long_drivers_cut(app, tmp_path):
     assert jobs.within_limits(fast, 2) == {"fps": 30.0, "max_frames": 60}
 
 
+def test_zero_gpu_is_asked_for_longer_where_more_pixels_are_written(app, tmp_path):
+    import jobs
+
+    for name, side in (("small.png", 400), ("large.png", 1600)):
+        write_png(tmp_path / name, np.zeros((side, side, 3), np.uint8))
+
+    def seconds(name, frames, **options):
+        return jobs.gpu_seconds(tmp_path / name, tmp_path, tmp_path, Options(max_frames=frames, **options))
+
+    assert jobs.GPU_START < seconds("small.png", 25) < seconds("small.png", 50) < seconds("large.png", 50)
+    assert seconds("large.png", 50) < seconds("large.png", 50, side_by_side=True)
+    assert seconds("large.png", 600) == jobs.GPU_MAX
+
+
 def test_faces_are_outlined_and_chosen_by_a_click(app, tmp_path):
     from faces_on_page import choose_face, click_face, find_faces
 
@@ -212,7 +226,7 @@ def test_faces_are_outlined_and_chosen_by_a_click(app, tmp_path):
     path = str(tmp_path / "two.png")
     write_png(Path(path), canvas)
     picture, faces, chosen, choice, text = find_faces(path)
-    assert len(faces) == 2 and chosen == choice.value == 2 and "Face 2 of 2" in text
+    assert len(faces) == 2 and chosen == choice.value == 2 and "Face 2 of 2" in text and "A hat" in text
     x0, y0, x1, y1 = faces[0].box
     click = SimpleNamespace(index=((x0 + x1) / 2 * picture.width, (y0 + y1) / 2 * picture.height))
     outlined, chosen, choice, text = click_face(path, faces, click)

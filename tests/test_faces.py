@@ -1,5 +1,6 @@
 """Properties of the choice of a face and of the MediaPipe tracker."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from mpkit.actions import ACTIONS
 from mpkit.assets import EXAMPLES
 from mpkit.errors import MpkitError, NoFaceError
 from mpkit.faces import Crop, cut, make_tracker, select_face
-from mpkit.faces.face import central_face
+from mpkit.faces.face import central_face, find_face
+from mpkit.faces.face_search import MAX_TILES, tiles
 from mpkit.faces.mediapipe_tracker import MediaPipeTracker
 from mpkit.media.video_reader import VideoReader
 
@@ -31,6 +33,11 @@ def test_face_that_does_not_exist_gives_one_clear_line(faces, which):
     with pytest.raises(NoFaceError) as error:
         select_face(faces if isinstance(faces, list) else [make_face()] * faces, which)
     assert "\n" not in str(error.value)
+
+
+def test_number_that_is_too_high_tells_where_the_faces_are():
+    with pytest.raises(NoFaceError, match="--face 3 of 2; .*: 1 at 50,80; 2 at 300,90$"):
+        select_face([make_face(x=300, y=90), make_face(x=50)], 3)
 
 
 def test_unknown_tracker_is_an_error_that_names_the_trackers():
@@ -138,3 +145,68 @@ def test_clip_of_one_picture_gives_the_face_of_the_still():
     for face in frames:
         assert face.angles == pytest.approx(still.angles, abs=3)
     assert np.abs(frames[-1].landmarks - frames[-2].landmarks).max() < 0.02 * still.radius
+
+
+def turned_picture(picture: np.ndarray, degrees: float) -> np.ndarray:
+    """The picture (H, W, 3) uint8 turned clockwise, on a grey square that holds all of it."""
+    height, width = picture.shape[:2]
+    side = math.ceil(math.hypot(height, width))
+    matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), -degrees, 1)
+    matrix[:, 2] += (side - width) / 2, (side - height) / 2
+    return cv2.warpAffine(picture, matrix, (side, side), borderValue=(128, 128, 128))
+
+
+@pytest.mark.parametrize("name", ["mona_lisa", "grace_hopper", "eileen_collins"])
+def test_turned_head_is_read_as_the_upright_one(tracker, name):
+    """Upside down too: the landmarker alone then takes the forehead for a chin."""
+    picture = read_picture(EXAMPLES / f"{name}.jpg")
+    upright = select_face(tracker.detect(picture))
+    for degrees in range(0, 360, 30):
+        (face,) = tracker.detect(turned_picture(picture, degrees))
+        assert face.angles[:2] == pytest.approx(upright.angles[:2], abs=4), degrees
+        assert abs((face.angles[2] - upright.angles[2] - degrees + 180) % 360 - 180) < 3, degrees
+        assert np.abs(face.actions - upright.actions).mean() < 0.03, degrees
+        assert np.abs(face.gaze - upright.gaze).max() < 0.25, degrees
+        assert face.radius == pytest.approx(upright.radius, rel=0.03), degrees
+
+
+def test_head_of_a_clip_may_turn_upside_down():
+    picture = cv2.resize(read_picture(EXAMPLES / "grace_hopper.jpg"), (256, 300))
+    with MediaPipeTracker(video=True) as clip:
+        rolls = [select_face(clip.detect(turned_picture(picture, degrees))).angles[2] for degrees in range(0, 360, 20)]
+    np.testing.assert_allclose(np.unwrap(rolls, period=360), np.arange(0, 360, 20), atol=6)
+
+
+@pytest.fixture(scope="module")
+def group() -> tuple[np.ndarray, np.ndarray]:
+    """A picture of 15 faces, three of them turned, of which the landmarker alone sees 8 at most; their centres."""
+    names = ("mona_lisa", "grace_hopper", "eileen_collins")
+    with MediaPipeTracker() as tracker:
+        pictures = [read_picture(EXAMPLES / f"{name}.jpg") for name in names]
+        heads = [cut(picture, Crop.of(select_face(tracker.detect(picture))), 120) for picture in pictures]
+    canvas, centres = np.full((600, 1000, 3), 60, np.uint8), []
+    for index in range(15):
+        x, y = 30 + 195 * (index % 5), 30 + 190 * (index // 5)
+        canvas[y : y + 120, x : x + 120] = np.rot90(heads[index % 3], {4: 1, 8: 2, 12: 3}.get(index, 0))
+        centres.append((x + 60, y + 60))
+    return canvas, np.float32(centres)
+
+
+def test_all_faces_of_a_group_are_found_once_when_one_is_chosen_by_number(tracker, group):
+    picture, centres = group
+    faces = tracker.detect_all(picture)
+    distances = np.linalg.norm([centres - face.centre for face in faces], axis=-1)
+    assert sorted(distances.argmin(1)) == list(range(15)) and distances.min(1).max() < 10
+    with pytest.raises(NoFaceError, match="--face 16 of 15") as error:
+        find_face(tracker, picture, 16)
+    assert "\n" not in str(error.value) and str(error.value).count(" at ") == 15
+
+
+def test_tiles_cover_the_picture_and_are_bounded():
+    for width, height, share in ((4000, 3000, 0.1), (1300, 500, 0.35), (500, 700, 1.0), (20000, 300, 1.0)):
+        covered = np.zeros((height, width), bool)
+        found = tiles(width, height, share)
+        for x0, y0, x1, y1 in found:
+            covered[y0:y1, x0:x1] = True
+        assert covered.all() and len(found) <= MAX_TILES
+    assert tiles(20000, 1000, 0.1) == tiles(9, 9, 1.0) == []

@@ -69,7 +69,7 @@ def test_the_reference_of_a_track_is_where_relative_motion_starts(animator, pupp
     made, motions = puppet
     Motion.from_motions(motions, made.crop, "25/1", (512, 600), reference=motions[2]).save(tmp_path / "a.json")
     transfer = Transfer(made.motion)
-    transfer.reference = Motion.load(tmp_path / "a.json").reference
+    transfer.reference = transfer.place = Motion.load(tmp_path / "a.json").reference
     moved = [moved for _, moved, _ in transfer_frames([(None, motion) for motion in motions], transfer, 25.0)]
     for x, y in zip(moved[2].pose, made.motion.pose):
         assert torch.allclose(x, y, atol=1e-4)

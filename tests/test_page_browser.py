@@ -86,9 +86,39 @@ def test_puppet_and_look_inside_follow_a_slider(page):
     page.get_by_role("slider", name="Turn").fill("-25")
     page.wait_for_function("before => !document.querySelector(`img[src='${before}']`)", arg=before)
     page.get_by_role("tab", name="Look inside").click()
-    page.get_by_alt_text("The new frame: the picture in the motion that the sliders ask for.").wait_for(
-        timeout=60 * SECOND
-    )
+    page.get_by_alt_text("The new frame: the picture in its new motion.").wait_for(timeout=60 * SECOND)
+
+
+@pytest.mark.parametrize("width, height", [(390, 844), (1440, 900)])
+def test_the_puppet_stays_in_view_at_its_last_slider(chromium, address, width, height):
+    page = chromium.new_page(viewport={"width": width, "height": height})
+    page.goto(address)
+    page.get_by_role("tab", name="Puppet").click()
+    picture, stop = page.locator("#puppet img"), page.get_by_role("button", name="Stop recording")
+    picture.wait_for(timeout=60 * SECOND)
+    last = page.get_by_role("slider").last
+    last.evaluate("slider => slider.scrollIntoView({ block: 'end' })")
+    assert page.evaluate("scrollY") > 0
+    box, slider = picture.bounding_box(), last.bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= stop.bounding_box()["y"] < height
+    assert slider["y"] + slider["height"] < height + 1 and (width > 640 or slider["y"] > stop.bounding_box()["y"])
+    on_top = "box => document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2).closest('#puppet')"
+    assert page.evaluate(f"box => !!({on_top})(box)", box)
+    page.close()
+
+
+def test_lessons_are_served_where_they_were_made(page):
+    import lessons
+
+    page.get_by_role("tab", name="Look inside").click()
+    if not lessons.BOOK.is_dir():
+        page.get_by_text("notebooks/03_warp_fields.ipynb").first.wait_for(timeout=60 * SECOND)
+        return
+    link = page.get_by_role("link", name="Lesson 3: warp fields").first
+    with page.expect_popup() as lesson:
+        link.click()
+    assert lesson.value.url.endswith("/lessons/03_warp_fields.html")
+    lesson.value.get_by_role("heading").first.wait_for(timeout=60 * SECOND)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -96,8 +126,8 @@ def test_nothing_is_wider_than_a_phone(chromium, address, scheme):
     page = chromium.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     page.goto(address)
     page.get_by_role("button", name="Animate", exact=True).wait_for(timeout=60 * SECOND)
-    for name in ("Animate", "How it works"):
-        page.get_by_role("tab", name=name).first.click() if page.get_by_role("tab", name=name).count() else None
+    for name in ("Animate", "Puppet", "Look inside", "How it works", "Animate"):
+        page.get_by_role("tab", name=name).click()  # none is hidden in a menu
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     result, portrait = (page.locator(css).bounding_box()["y"] for css in ("#result", "#works"))
     assert result < 844 and (result < portrait or portrait == 0)  # in sight below the button

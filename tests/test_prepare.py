@@ -62,7 +62,7 @@ def test_people_of_stills_and_clips_train_together(prepared):
 
 def test_a_later_call_reads_only_new_files(prepared, folder, monkeypatch):
     output, _ = prepared
-    monkeypatch.setattr(module, "_run_jobs", lambda jobs, workers: pytest.fail(str(jobs)) if jobs else iter(()))
+    monkeypatch.setattr(module, "_run_jobs", lambda jobs, *_: (pytest.fail(name) for name in jobs))
     assert prepare(folder, output, size=64) == {"kept": 0, "skipped": 0, "there already": 5}
 
 
@@ -70,7 +70,7 @@ def test_a_file_that_crashes_its_process_is_the_only_one_lost(monkeypatch):
     """A job that breaks the pool, as a crashing decoder does, is reported; the others run again and succeed."""
 
     class Pool:
-        def __init__(self, workers):
+        def __init__(self, workers, folder):
             self.alone = workers == 1
 
         def __enter__(self):
@@ -90,7 +90,7 @@ def test_a_file_that_crashes_its_process_is_the_only_one_lost(monkeypatch):
     from concurrent.futures import Future as module_future
 
     monkeypatch.setattr(module, "worker_pool", Pool)
-    outcome = dict(module._run_jobs({name: (name,) for name in ("a", "bad", "c")}, 2))
+    outcome = dict(module._run_jobs({name: (name,) for name in ("a", "bad", "c")}, 2, None))
     assert outcome == {"a": None, "bad": "reading it ended the process", "c": None}
 
 

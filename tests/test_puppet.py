@@ -75,15 +75,25 @@ def test_a_recording_drives_the_portrait_as_the_sliders_did(app, start, weights,
 
 
 def test_look_inside_draws_every_panel(start):
+    import lessons
     import tab_inside
 
     values, _ = start
-    *pictures, line = tab_inside.look(PORTRAIT, 0, values[0] + 20, *values[1:])
+    *pictures, line = tab_inside.look(PORTRAIT, 0, tab_inside.SLIDERS, values[0] + 20, *values[1:])
     assert line == "" and len(pictures) == len(tab_inside.PANELS)
     for panel, picture in zip(tab_inside.PANELS, pictures):
         assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.std() > 1, panel.title
-        lesson = Path(__file__).parents[1] / "notebooks" / f"{panel.lesson}.ipynb"
-        assert lesson.exists()
+        assert panel.lesson in lessons.NAMED
+        assert (Path(__file__).parents[1] / "notebooks" / f"{panel.lesson}.ipynb").exists()
+
+
+def test_a_moment_moves_the_portrait_without_sliders(start):
+    import tab_inside
+
+    *at_rest, _ = tab_inside.look(PORTRAIT, 0, tab_inside.SLIDERS, *start[0])
+    for moment in tab_inside.MOMENTS:
+        *moved, line = tab_inside.look(PORTRAIT, 0, moment, *start[0])
+        assert line == "" and np.abs(moved[-1].astype(int) - at_rest[-1]).mean() > 0.1, moment
 
 
 def test_without_a_portrait_both_tabs_say_what_to_do(app):
@@ -92,6 +102,6 @@ def test_without_a_portrait_both_tabs_say_what_to_do(app):
 
     values = [0.0] * len(CONTROLS)
     for answer in (
-        tab_puppet.begin(None, 0), tab_puppet.show(None, 0, *values), tab_inside.look(None, 0, *values)
+        tab_puppet.begin(None, 0), tab_puppet.show(None, 0, *values), tab_inside.look(None, 0, "", *values)
     ):  # fmt: skip
         assert "choose a portrait in the tab Animate first" in answer[-1]

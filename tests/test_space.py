@@ -104,6 +104,22 @@ def test_the_folder_is_whole(space):
     assert {work.name for work in (REPOSITORY / "demo" / "gallery").iterdir()} <= {Path(name).name for name in names}
 
 
+def test_lessons_lie_beside_the_space_and_are_linked_on_the_hub(space, app, monkeypatch):
+    import lessons
+
+    assert {path.stem for path in (space / "notebooks").glob("*.ipynb")} == set(lessons.NAMED)
+    monkeypatch.setattr(lessons, "COPIES", space / "notebooks")
+    monkeypatch.setattr(lessons, "BOOK", space / "none")
+    assert lessons.routes() == [] and lessons.address("03_warp_fields") is None
+    assert "notebooks/03_warp_fields.ipynb" in lessons.reference("03_warp_fields")
+    monkeypatch.setenv("SPACE_ID", "ada/portrait")
+    place = "https://huggingface.co/spaces/ada/portrait/blob/main/notebooks/03_warp_fields.ipynb"
+    assert lessons.address("03_warp_fields") == place and f'href="{place}"' in lessons.reference("03_warp_fields")
+    assert lessons.address("08_student") is None
+    monkeypatch.setenv("MPKIT_LESSONS", "https://example.org/book/")
+    assert lessons.address("03_warp_fields") == "https://example.org/book/03_warp_fields.html"
+
+
 def test_every_painting_has_a_licence(space):
     text = (space / "gallery" / "LICENSES.md").read_text()
     assert all(f"| {picture.name} |" in text for picture in (space / "gallery").glob("*.jpg"))

@@ -30,7 +30,7 @@ def teacher(weights, portrait):
 def student(portrait):
     """A student and a still that it has prepared."""
     animator = StudentAnimator(Student(preset("nano", STUDENTS)), 0, device="cpu")
-    return animator, animator.still(portrait, size=64)
+    return animator, animator.still(portrait, Options(size=64))
 
 
 @pytest.fixture(params=["teacher", "student"])

@@ -8,7 +8,7 @@ animator.animate("painting.jpg", "driver.mp4", "out.mp4")
 import contextlib
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,45 +17,36 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mpkit.actions import ACTIONS, NUMBERS
-from mpkit.animation.driver import open_driver
+from mpkit.animation.driver import Driver, open_driver
+from mpkit.animation.head_frame import divide, shoulders_left
 from mpkit.animation.options import Options, Progress, silent
 from mpkit.animation.output import Rendered, Result, Steps, finish, write_animation
+from mpkit.animation.portrait import NO_CORRECTION, Portrait, Source
 from mpkit.animation.prefetch import prefetch
+from mpkit.animation.rest import RestError
 from mpkit.animation.shoulder_shift import move_shoulders
-from mpkit.animation.still import Still, over_background, to_tensor, with_matte
+from mpkit.animation.still import AnimatedHead, Still, over_background, read_source, to_tensor, with_matte
 from mpkit.animation.transfer import FrameMotion, Transfer, transfer_frames
+from mpkit.animation.view_range import check_view
 from mpkit.assets import DEFAULT_WEIGHTS
 from mpkit.device import check_precision, choose_device
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.anchors import anchors_in
 from mpkit.faces.crop import Crop, cut, pose_in
-from mpkit.faces.face import Face, Tracker, central_face, select_face
+from mpkit.faces.face import Face, Tracker, central_face, find_face
 from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
-from mpkit.geometry import identity_pose
 from mpkit.media.images import Picture, as_picture
 from mpkit.media.paths import check_output
-from mpkit.networks.base import Avatar, BaseModel, Driven, load_model
-from mpkit.networks.detail import render_at
+from mpkit.media.transparency import split_alpha
+from mpkit.networks.base import BaseModel, Driven, load_model
+from mpkit.networks.detail import Rendering, render_at
 from mpkit.networks.enhancer import Enhancer, check_sizes
 from mpkit.networks.motion import HeadMotion
 from mpkit.weights import load_network
 
 CORRECTION_STEPS = 3  # at most so many renderings are read to correct a portrait
 MAX_FRONTAL_DEVIATION = 60.0  # see `frontal_deviation`; a face that is read farther from frontal was misread
-NO_CORRECTION = FrameMotion(identity_pose(), torch.zeros(1, NUMBERS), latent=torch.zeros(1, 1))
-
-
-@dataclass(frozen=True)
-class Portrait(Still):
-    """A still prepared for animation: everything that does not change from frame to frame."""
-
-    avatar: Avatar
-    motion: FrameMotion  # in which the picture shows the head
-    correction: FrameMotion  # applied to every motion before it drives the avatar, see `Animator._corrected`
-
-
-Source = str | Path | Portrait  # a file of a picture, or what `Animator.portrait` made of one
 
 
 class Animator:
@@ -106,20 +97,25 @@ class Animator:
         """
         if motion_from not in ("tracker", "pixels"):
             raise ValueError(f"motion_from is tracker or pixels, not {motion_from!r}")
-        image = as_picture(image)
+        picture = as_picture(image)
+        image, alpha = split_alpha(picture)
         with make_tracker(self.tracker) as tracker:
-            found = select_face(tracker.detect(image), face)
-            still = Still.of(image, found, size, self.model.config.image_size, self._matte)
-            picture, background = still.picture.to(self.device), still.background.to(self.device)
-            motion = FrameMotion.of(found, still.crop)
+            found = find_face(tracker, image, face)
+            check_view(found)
+            still = Still.of(picture, found, size, self.model.config.image_size, self._matte)
+            wide, background = still.wide.to(self.device), still.background.to(self.device)
+            small, motion = self._network_size(still.masked.to(self.device)), FrameMotion.of(found, still.crop)
             if motion_from == "pixels":
-                motion = motion._replace(latent=self._read_foreground(picture[:, :3]).latent)
+                motion = motion._replace(latent=self._read_foreground(small[:, :3]).latent)
+            head_motion = self._head_motion(motion)
             with self._autocast():
-                small, head_motion = self._network_size(picture), self._head_motion(motion)
                 anchors = self.model.neutral_anchors(small, head_motion, anchors_in(found, still.crop).to(self.device))
                 avatar = self.model.source(small, head_motion, anchors)
-            source = image, still.crop, still.size, picture, background
-            return self._corrected(Portrait(*source, avatar, motion, NO_CORRECTION), tracker)
+            layers = image, still.crop, still.size, wide, background
+            portrait = Portrait(*layers, avatar, motion, NO_CORRECTION, alpha=alpha)
+            portrait = self._corrected(portrait, tracker)
+        at_rest = self.drive(portrait, portrait.motion).rendering.detail
+        return portrait if at_rest is None else replace(portrait, rest_error=RestError.of(at_rest.float()))
 
     def _corrected(self, portrait: Portrait, tracker: Tracker) -> Portrait:
         """The portrait with a correction of its pose and gaze, which the tracker may have misread in the picture.
@@ -132,9 +128,12 @@ class Animator:
         picture, own = portrait.avatar.picture, portrait.motion
         size = picture.shape[-1]
         frontal = FrameMotion(own.pose._replace(rotation=torch.eye(3)[None]), torch.zeros_like(own.numbers))
-        portrait = replace(portrait, picture=picture, size=size, background=torch.full_like(picture[:, :3], 0.5))
+        portrait = replace(portrait, wide=picture, size=size)
+        grey = torch.full_like(picture[:, :3], 0.5)
         for _ in range(CORRECTION_STEPS):
-            face = central_face(tracker, self.frame(portrait, frontal))
+            motion = frontal.corrected(portrait.correction)
+            rendered = self._render(portrait, motion, self._drive(portrait, motion).rendering)
+            face = central_face(tracker, over_background(rendered, grey))
             if face is None or frontal_deviation(face) >= least_deviation:
                 break
             best, least_deviation = replace(best, correction=portrait.correction), frontal_deviation(face)
@@ -165,26 +164,42 @@ class Animator:
     @torch.inference_mode()
     def drive(self, portrait: Portrait, motion: FrameMotion) -> Driven:
         """The networks' output for one frame, at their own size: rendering, offsets, warp and driven volume."""
+        return self._drive(portrait, motion.corrected(portrait.correction))
+
+    def _drive(self, portrait: Portrait, motion: FrameMotion) -> Driven:
         with self._autocast():
-            return self.model.drive(portrait.avatar, self._head_motion(motion.corrected(portrait.correction)))
+            return self.model.drive(portrait.avatar, self._head_motion(motion))
 
     @torch.inference_mode()
     def frame(self, portrait: Portrait, motion: FrameMotion) -> np.ndarray:
-        """One animated crop, (size, size, 3) uint8: the driven head over the filled background."""
-        return over_background(self.foreground(portrait, motion), portrait.background)
+        """One animated head crop, (size, size, 3) uint8: the driven head over the filled background."""
+        return portrait.lay_in_crop(self.head(portrait, motion))
 
     @torch.inference_mode()
     def foreground(self, portrait: Portrait, motion: FrameMotion) -> Tensor:
-        """The driven head of one frame, premultiplied RGBA (1, 4, size, size), on black."""
-        rendering = self.drive(portrait, motion).rendering
+        """The driven head of one frame in the head crop, premultiplied RGBA (1, 4, size, size), on black."""
+        return self.head(portrait, motion).in_crop
+
+    @torch.inference_mode()
+    def head(self, portrait: Portrait, motion: FrameMotion) -> AnimatedHead:
+        """The driven head of one frame, and how it is laid into the picture, see `head_frame.py`."""
+        motion = motion.corrected(portrait.correction)
+        pose, similarity = divide(motion.pose)
+        motion = motion._replace(pose=pose, shoulders=shoulders_left(motion.shoulders, similarity))
+        driven = self._drive(portrait, motion)
+        return AnimatedHead(self._render(portrait, motion, driven.rendering), similarity, driven)
+
+    def _render(self, portrait: Portrait, motion: FrameMotion, rendering: Rendering) -> Tensor:
+        """A rendering at the portrait's size, premultiplied RGBA (1, 4, size, size), on black. `motion`: corrected."""
         if rendering.detail is None:
             return with_matte(self._enlarged(rendering.image, portrait.size), self._matte)
         detail = rendering.detail.float()
+        if portrait.rest_error is not None:
+            detail = portrait.rest_error.removed_from(detail)
         if motion.shoulders.any():
-            pose = motion.corrected(portrait.correction).pose
-            detail = move_shoulders(detail, pose.to(self.device), motion.shoulders.to(self.device))
+            detail = move_shoulders(detail, motion.pose.to(self.device), motion.shoulders.to(self.device))
         if self.enhancer is None:
-            return render_at(portrait.picture, detail, portrait.size)
+            return render_at(portrait.wide, detail, portrait.size)
         picture = portrait.avatar.picture
         image, alpha = render_at(picture, detail, picture.shape[-1]).split([3, 1], dim=1)
         alpha = F.interpolate(alpha, size=(portrait.size,) * 2, mode="bilinear")
@@ -216,11 +231,24 @@ class Animator:
         read_pixels = self.read_pixels if options.motion_from == "pixels" else None
         part = options.start, options.max_frames, options.fps
         with open_driver(driver, self.tracker, *part, read_pixels, draw=options.side_by_side) as clip:
-            kind = options.motion if clip.moves else "absolute"
-            transfer = Transfer(portrait.motion, kind, options.scale_translation, options.controls)
-            transfer.reference = clip.reference
+            transfer = self._transfer(portrait, clip, options)
             rendered = self._rendered(portrait, prefetch(transfer_frames(clip, transfer, float(clip.rate))))
             return (yield from write_animation(portrait, rendered, (Path(driver), clip), output, options))
+
+    def _transfer(self, portrait: Portrait, clip: Driver, options: Options) -> Transfer:
+        """The transfer from a driver to a portrait, with its reference."""
+        kind = options.motion if clip.moves else "absolute"
+        transfer = Transfer(portrait.motion, kind, options.scale_translation, options.controls, portrait.max_growth)
+        transfer.reference = transfer.place = clip.reference
+        if kind == "absolute":
+            transfer.reference = portrait.motion  # of its place alone changes are counted, from `transfer.place` on
+        elif clip.reference is None:
+            transfer.reference = clip.rest()
+            if transfer.reference and options.rest == "neutral":
+                numbers = torch.zeros(1, NUMBERS)
+                latent = None if transfer.reference.latent is None else self.model.latents(numbers).cpu()
+                transfer.reference = transfer.reference._replace(numbers=numbers, latent=latent)
+        return transfer
 
     def _prepared(self, source: Source, options: Options) -> Portrait:
         """The portrait of a picture; a portrait itself. Raises MediaError for one that lacks what the options need."""
@@ -229,17 +257,17 @@ class Animator:
                 raise MediaError("this portrait was prepared without motion_from='pixels'; prepare it with that")
             return source
         try:
-            return self.portrait(source, options.face, options.size, options.motion_from)
+            return self.portrait(read_source(source, options), options.face, options.size, options.motion_from)
         except NoFaceError as error:
             raise NoFaceError(f"{source}: {error}") from None
 
     def _rendered(self, portrait: Portrait, motions: Iterator) -> Rendered:
-        """(driver's picture, motion, found) -> (driver's picture, crop, found). A held motion is rendered once."""
+        """(driver's picture, motion, found) -> (that picture, head, found). A held motion is rendered once."""
         last = animated = None
         with contextlib.closing(motions):
             for driver_picture, motion, found in motions:
                 if motion is not last:
-                    last, animated = motion, self.frame(portrait, motion)
+                    last, animated = motion, self.head(portrait, motion)
                 yield driver_picture, animated, found
 
     def _head_motion(self, motion: FrameMotion) -> HeadMotion:

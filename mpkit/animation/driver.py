@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from mpkit.animation.face_mesh import draw_face
+from mpkit.animation.head_frame import divide
 from mpkit.animation.motion_file import MotionTrack, is_motion_file
-from mpkit.animation.transfer import FrameMotion
+from mpkit.animation.transfer import FrameMotion, rest_of
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.crop import Crop
-from mpkit.faces.face import Face, select_face
+from mpkit.faces.face import Face, find_face, followed_face
 from mpkit.faces.follow import follow
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import is_still, read_image
@@ -21,6 +22,7 @@ from mpkit.media.video_reader import VideoReader
 
 STILL_RATE = Fraction(25)
 STILL_FRAMES = 25  # a still drives one second
+REST_FRAMES = 48  # of a clip in which its rest is looked for
 
 PixelReader = Callable[[np.ndarray, Crop, FrameMotion], FrameMotion]  # picture, head crop, what the tracker reads
 
@@ -35,10 +37,15 @@ class Driver(ABC):
     frame_count: int | None  # about how many frames there are; None if unknown
     has_audio = False
     moves = True  # False for a still, which has no change that a portrait could follow
-    reference: FrameMotion | None = None  # from which changes count; None: `transfer_frames` chooses one of the frames
+    reference: FrameMotion | None = None  # from which all changes count, where the driver says so itself
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[np.ndarray | None, FrameMotion | None]]: ...
+
+    @abstractmethod
+    def rest(self) -> FrameMotion | None:
+        """The reference of relative motion in the whole file, whatever part of it is read; see `rest_of`. None if there
+        is no face."""
 
     def __enter__(self) -> "Driver":
         return self
@@ -48,7 +55,7 @@ class Driver(ABC):
 
 
 class ClipDriver(Driver):
-    """A video or animated GIF, decoded and tracked as it streams. It follows the face that is largest at first."""
+    """A video or an animation, decoded and tracked as it streams. It follows the face that is largest at first."""
 
     def __init__(self, reader: VideoReader, tracker: str, read_pixels: PixelReader | None):
         self.reader, self.tracker, self.read_pixels = reader, tracker, read_pixels
@@ -61,6 +68,24 @@ class ClipDriver(Driver):
                 if face is not None:
                     crop = crop or Crop.of(face)
                 yield picture, face and frame_motion(picture, face, crop, self.read_pixels)
+
+    def rest(self):
+        """It is looked for in REST_FRAMES frames of the clip, so that this takes seconds for a clip of any length."""
+        best, last = None, None
+        with make_tracker(self.tracker) as tracker:
+            for picture in self.reader.samples(REST_FRAMES):
+                faces = tracker.detect(picture)
+                if not faces:
+                    continue
+                last = followed_face(faces, last)
+                crop = Crop.of(last)
+                motion = FrameMotion.of(last, crop)
+                if best is None or motion.deviation_from_neutral < best[0].deviation_from_neutral:
+                    best = motion, picture, crop
+        if best is None:
+            return None
+        motion, picture, crop = best
+        return rest_of([motion if self.read_pixels is None else self.read_pixels(picture, crop, motion)])
 
 
 class StillDriver(Driver):
@@ -77,6 +102,9 @@ class StillDriver(Driver):
         for _ in range(self.frame_count):
             yield self.picture, self.motion
 
+    def rest(self):
+        return self.motion
+
 
 class FileDriver(Driver):
     """A motion file: numbers without pictures. `draw`: a plain face with this motion takes the picture's place."""
@@ -88,8 +116,8 @@ class FileDriver(Driver):
         self.rate = Fraction(fps).limit_denominator(1001) if fps else file_rate
         first = Fraction(start).limit_denominator(1_000_000)
         seconds = len(self.track) / file_rate
-        count = int((seconds - first) * self.rate)
-        if count < 1:
+        count = max(1, int((seconds - first) * self.rate))
+        if first >= seconds:
             raise MediaError(f"{path} lasts {float(seconds):.2f} s: nothing is left after --start {start:g}")
         self.frame_count = min(count, max_frames or count)
         self.indices = [int((first + index / self.rate) * file_rate) for index in range(self.frame_count)]
@@ -98,6 +126,9 @@ class FileDriver(Driver):
         for index in self.indices:
             motion = self.track.motion(index)
             yield draw_face(motion) if self.draw else None, motion if self.track.found[index] else None
+
+    def rest(self):
+        return self.track.rest()
 
 
 def open_driver(
@@ -128,14 +159,19 @@ def read_still(path: str | Path, tracker: str = "mediapipe", which: int | str = 
     """A picture (H, W, 3) uint8 and its face that `which` names, see `select_face`. Raises MediaError, NoFaceError."""
     picture = read_image(path)
     with make_tracker(tracker) as still_tracker:
-        faces = still_tracker.detect(picture)
-    try:
-        return picture, select_face(faces, which)
-    except NoFaceError as error:
-        raise NoFaceError(f"{path}: {error}") from None
+        try:
+            return picture, find_face(still_tracker, picture, which)
+        except NoFaceError as error:
+            raise NoFaceError(f"{path}: {error}") from None
 
 
 def frame_motion(picture: np.ndarray, face: Face, crop: Crop, read_pixels: PixelReader | None) -> FrameMotion:
-    """The motion of a tracked face, read by the tracker, or from the pixels of its crop."""
+    """The motion of a tracked face, read by the tracker, or from the pixels of its crop.
+
+    A head that leaves the crop takes the crop along: E_mtn knows heads near the middle."""
     tracked = FrameMotion.of(face, crop)
-    return tracked if read_pixels is None else read_pixels(picture, crop, tracked)
+    if read_pixels is None:
+        return tracked
+    similarity = divide(tracked.pose)[1]
+    motion = read_pixels(picture, similarity.of_crop(crop), tracked)
+    return motion._replace(pose=similarity.after(motion.pose))

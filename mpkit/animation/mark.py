@@ -12,8 +12,9 @@ BOX_ALPHA = 0.7  # of the black box behind the white letters: over white, their 
 
 
 def marked(picture: np.ndarray, corner: str) -> np.ndarray:
-    """A copy of a picture (H, W, 3) uint8 with the word in a corner, e.g. "bottom-right"; the picture itself for
-    "none". White letters on a dark box: legible on every picture. A picture smaller than the word gets a part of it."""
+    """A copy of a picture (H, W, 3), or straight RGBA (H, W, 4), uint8 with the word in a corner, e.g. "bottom-right";
+    the picture itself for "none". White letters on a dark box: legible on every picture. A picture smaller than the
+    word gets a part of it."""
     if corner == "none":
         return picture
     height, width = picture.shape[:2]
@@ -26,7 +27,11 @@ def marked(picture: np.ndarray, corner: str) -> np.ndarray:
     )
     result = picture.copy()
     letters, alpha = letters[:rows, :columns, None], alpha[:rows, :columns, None]
-    result[place] = (result[place] * (1 - alpha) + letters).round().astype(np.uint8)
+    below = result[place].astype(np.float32)
+    opacity = below[..., 3:] / 255 if picture.shape[2] == 4 else np.float32(1)
+    opacity_below = opacity * (1 - alpha)
+    colour = (below[..., :3] * opacity_below + letters) / (opacity_below + alpha)
+    result[place] = np.dstack([colour, 255 * (opacity_below + alpha)])[..., : picture.shape[2]].round()
     return result
 
 

@@ -22,14 +22,13 @@ actions      in [0, 1]
 gaze         x right, y down, about [-1, 1]
 shoulders    x, y in coordinates of the crop: how far they are from where the head pose puts them; 0 if left out
 box          x0, y0, x1, y1 around the face, in pixels
-reference    (header) one more frame, from which a portrait takes the motion's changes; if left out, the frame of the
-             first second that is nearest to neutral
+reference    (header) one more frame, from which a portrait takes the motion's changes. If left out, changes of rotation
+             and expression count from the frame that is nearest to neutral, those of place and size from the first
 
 Numbers are rounded to 5 decimals. Loading checks every field, see motion_json.py.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -39,11 +38,12 @@ import torch
 
 from mpkit.actions import ACTIONS
 from mpkit.animation.motion_json import FORMAT, VERSION, read_motion
-from mpkit.animation.transfer import FrameMotion
+from mpkit.animation.transfer import FrameMotion, rest_of
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.canonical import CANONICAL_FACE
 from mpkit.faces.crop import Crop
 from mpkit.faces.face import Face
+from mpkit.files import write_bytes
 from mpkit.geometry import Pose
 
 
@@ -155,6 +155,10 @@ class MotionTrack:
         shoulders = torch.from_numpy(self.shoulders[index : index + 1])
         return FrameMotion(self.pose(slice(index, index + 1)), torch.from_numpy(numbers)[None], shoulders)
 
+    def rest(self) -> FrameMotion | None:
+        """The reference of relative motion, see `rest_of`; None if no frame shows a face."""
+        return rest_of(self.motion(index) for index in range(len(self)) if self.found[index])
+
     def save(self, path: str | Path) -> None:
         """Writes the file in one step, so that no reader sees a part of it. Raises MediaError."""
         path = Path(path)
@@ -172,14 +176,9 @@ class MotionTrack:
             size = self.width, self.height
             header["reference"] = MotionTrack.from_motions([self.reference], self.crop, self.rate, size)._frame(0)
         lines = ",\n".join(json.dumps(self._frame(index)) for index in range(len(self)))
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        text = json.dumps(header)[:-1] + ', "frames": [\n' + lines + "\n]}\n"
         try:
-            try:
-                partial.write_text(json.dumps(header)[:-1] + ', "frames": [\n' + lines + "\n]}\n", "utf-8")
-                os.replace(partial, path)
-            finally:
-                if partial.exists():
-                    partial.unlink()
+            write_bytes(path, text.encode())
         except OSError as error:
             raise MediaError(f"cannot write the motion file {path}: {error.strerror}") from None
 

@@ -11,6 +11,7 @@ from mpkit.errors import MediaError
 from mpkit.media.limits import check_range
 
 MIN_SIDE, MAX_SIDE = 64, 2048  # of the animated crop, pixels
+MIN_LARGEST_SIDE, MAX_LARGEST_SIDE = 64, 8192  # of the frames of a whole picture, pixels
 MAX_STRENGTH = 1.5  # of a driver's motion; more leaves the range of motions that the networks were trained on
 RANGES = {  # of options that are numbers
     "pose_strength": (0, MAX_STRENGTH), "expression_strength": (0, MAX_STRENGTH), "smoothing": (0, 1),
@@ -44,9 +45,12 @@ class Options:
 
     Raises MediaError, with the name of the option on the command line, for a value that is out of range."""
 
-    # relative: the portrait's own pose and face, plus the driver's change since the frame of its first second that is
-    # nearest to neutral; absolute: the driver's head pose and face as they are
+    # relative: the portrait's own pose and face, plus the driver's change since its rest; absolute: the driver's head
+    # pose and face as they are
     motion: Literal["relative", "absolute"] = "relative"
+    # of relative motion. clip: the driver's rest is its frame that is nearest to a neutral, frontal face; neutral: a
+    # face without expression, so that the portrait takes on a smile that the driver never drops
+    rest: Literal["clip", "neutral"] = "clip"
     # what reads the driver's motion. tracker: facial actions, gaze and head pose of a face tracker; pixels: the motion
     # encoder E_mtn, as in the paper. A motion file has no pixels
     motion_from: Literal["tracker", "pixels"] = "tracker"
@@ -54,6 +58,9 @@ class Options:
     paste_back: bool = True  # into the whole picture, at its own resolution; else only the square head crop is written
     side_by_side: bool = False  # show source and driver beside the result; a motion file as a plain face
     size: int | Literal["native"] = "native"  # side of the animated crop, 64 to 2048 pixels; native: the picture's own
+    # width and height of the written frames are at most so many pixels, 64 to 8192; a larger picture is scaled down
+    # before it is animated. By default a frame has at most as many pixels as 3840 x 2160
+    largest_side: int | None = None
     start: float = 0.0  # seconds of the driver to skip
     max_frames: int | None = None  # stop after so many frames
     fps: float | None = None  # frames a second of the result; by default exactly the driver's
@@ -87,6 +94,9 @@ class Options:
                 raise MediaError(f"--{field.name.replace('_', '-')} is {' or '.join(choices)}, not {value}")
         check_range(self.start, self.max_frames, self.fps)
         check_side(self.size)
+        if self.largest_side is not None and not MIN_LARGEST_SIDE <= self.largest_side <= MAX_LARGEST_SIDE:
+            side = f"a number of pixels from {MIN_LARGEST_SIDE} to {MAX_LARGEST_SIDE}"
+            raise MediaError(f"--largest-side is {side}, not {self.largest_side}")
         if self.face != "largest" and not (str(self.face).isdecimal() and int(self.face) >= 1):
             raise MediaError(f"--face is largest or a number, counted from 1 from left to right, not {self.face}")
         for name, (least, largest) in RANGES.items():

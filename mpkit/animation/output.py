@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -16,15 +16,19 @@ import numpy as np
 from mpkit.animation.mark import marked
 from mpkit.animation.options import MAX_SIDE, Options, Progress
 from mpkit.animation.prefetch import prefetch
-from mpkit.animation.still import Still
+from mpkit.animation.still import AnimatedHead, Still
 from mpkit.errors import NoFaceError
-from mpkit.faces.crop import Crop, cut, paste
+from mpkit.faces.crop import cut
+from mpkit.media.frame_size import frame_size
+from mpkit.media.paths import keeps_transparency
+from mpkit.media.transparency import with_alpha
 from mpkit.media.video_writer import VideoWriter
 
 COMMENT = "Made with mpkit: an animated still, not a real recording"  # metadata of every video
 
-# driver's picture, animated crop, whether the driver shows a face
-Rendered = Iterator[tuple[np.ndarray | None, np.ndarray, bool]]
+View = Callable[[AnimatedHead], np.ndarray]  # an animated head -> the picture to show
+# driver's picture, animated head, whether the driver shows a face
+Rendered = Iterator[tuple[np.ndarray | None, AnimatedHead, bool]]
 
 
 class Clip(Protocol):
@@ -76,11 +80,16 @@ def write_animation(
     the generator is closed before its end, it leaves no output behind, and no thread runs on."""
     path, clip = driver
     result = Result(output, rate=clip.rate)
+    transparent = still.alpha is not None and options.paste_back and not options.side_by_side
+    transparent = transparent and keeps_transparency(output)
     sound = path if options.audio and clip.has_audio else None
-    with contextlib.closing(_pictures(still, rendered, options, result)) as frames:
+    show = _transparent_view(still) if transparent else _view(still, options)
+    with contextlib.closing(_pictures(show, AnimatedHead(still.picture), rendered, (options, result))) as frames:
         first = next(frames)
         size = first.shape[1], first.shape[0]
-        with VideoWriter(output, clip.rate, size, sound, options.start, {"comment": COMMENT}) as writer:
+        with VideoWriter(
+            output, clip.rate, size, sound, options.start, {"comment": COMMENT}, transparent=transparent
+        ) as writer:
             for picture in itertools.chain([first], frames):
                 writer.write(picture)
                 result.frames += 1
@@ -90,10 +99,11 @@ def write_animation(
     return result
 
 
-def _pictures(still: Still, rendered: Rendered, options: Options, result: Result) -> Iterator[np.ndarray]:
-    """The pictures of the result. `rendered` runs in a thread of its own."""
-    show = _view(still, options)
-    unchanged = show(cut(still.image, still.crop, still.size))
+def _pictures(show: View, unmoved: AnimatedHead, rendered: Rendered, settings: tuple[Options, Result]):
+    """The pictures of the result (H, W, 3), or (H, W, 4) where `show` makes such, uint8. `rendered` runs in a thread of
+    its own."""
+    options, result = settings
+    unchanged = show(unmoved)
     last = picture = None
     with contextlib.closing(prefetch(rendered)) as stream:
         for driver_picture, animated, found in stream:
@@ -103,28 +113,40 @@ def _pictures(still: Still, rendered: Rendered, options: Options, result: Result
             if animated is not last:  # the picture of a held motion is not pasted again
                 last = animated
                 picture = show(animated)
-            frame = side_by_side(unchanged, driver_picture, picture) if options.side_by_side else picture
+            frame = picture
+            if options.side_by_side:
+                frame = side_by_side(unchanged, driver_picture, picture, options.largest_side)
             yield marked(frame, options.mark)
 
 
-def _view(still: Still, options: Options) -> Callable[[np.ndarray], np.ndarray]:
-    """What makes the picture to show of an animated head crop: the whole still, the crop itself, or another square."""
+def _transparent_view(still: Still) -> View:
+    """What makes the whole still, cut out, of an animated head: straight RGBA (H, W, 4) uint8."""
+    return lambda animated: with_alpha(still.lay(animated), still.lay_alpha(animated))
+
+
+def _view(still: Still, options: Options) -> View:
+    """What makes the picture to show of an animated head: the whole still, the head crop, or another square."""
     if options.paste_back:
-        return lambda animated: paste(still.image, animated, still.crop)
+        return still.lay
     x, y, scale = options.view_x, options.view_y, options.view_scale
     if (x, y, scale) == (0, 0, 1):
-        return lambda animated: animated
+        return still.lay_in_crop
     crop = still.crop
-    view = Crop(crop.x + x * crop.radius, crop.y + y * crop.radius, crop.radius * scale)
+    view = replace(crop, x=crop.x + x * crop.radius, y=crop.y + y * crop.radius, radius=crop.radius * scale)
     side = min(round(still.size * scale), MAX_SIDE)
-    return lambda animated: cut(paste(still.image, animated, crop), view, side)
+    return lambda animated: cut(still.lay(animated), view, side)
 
 
-def side_by_side(still: np.ndarray, driver: np.ndarray | None, picture: np.ndarray) -> np.ndarray:
-    """Source, driver (if it has a picture) and result in a row, as high as the result, (H, W, 3) uint8."""
-    height = picture.shape[0]
+def side_by_side(
+    still: np.ndarray, driver: np.ndarray | None, picture: np.ndarray, largest_side: int | None = None
+) -> np.ndarray:
+    """Source, driver (if it has a picture) and result in a row (H, W, 3) uint8, as high as the result, or as high as a
+    row of the permitted size can be, see `frame_size`."""
     panels = [panel for panel in (still, driver, picture) if panel is not None]
-    widths = [round(panel.shape[1] * height / panel.shape[0]) for panel in panels]
+    ratios = [panel.shape[1] / panel.shape[0] for panel in panels]
+    full = picture.shape[0]
+    _, height = frame_size(sum(ratios) * full, full, largest_side)
+    widths = [max(1, round(ratio * height)) for ratio in ratios]
     return np.concatenate(
         [cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA) for panel, width in zip(panels, widths)],
         axis=1,

@@ -15,20 +15,21 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor
 
-from mpkit.animation.driver import STILL_FRAMES, STILL_RATE, read_still
+from mpkit.animation.driver import STILL_FRAMES, STILL_RATE
 from mpkit.animation.motion_file import is_motion_file
 from mpkit.animation.options import Options, Progress, silent
 from mpkit.animation.output import Rendered, Result, Steps, finish, write_animation
 from mpkit.animation.prefetch import prefetch
-from mpkit.animation.still import Still, over_background, to_tensor, with_matte
+from mpkit.animation.still import AnimatedHead, Still, read_source, to_tensor, with_matte
 from mpkit.device import check_precision, choose_device
-from mpkit.errors import MediaError, MpkitError
+from mpkit.errors import MediaError, MpkitError, NoFaceError
 from mpkit.faces.crop import Crop, cut
-from mpkit.faces.face import select_face
+from mpkit.faces.face import find_face, select_face
 from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import is_still, read_image
 from mpkit.media.paths import check_output
+from mpkit.media.transparency import split_alpha
 from mpkit.media.video_reader import VideoReader
 from mpkit.networks.student import Student
 from mpkit.weights import load_network
@@ -82,21 +83,30 @@ class StudentAnimator:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             return self.student.render(to_tensor(pixels).to(self.device), self.modulations)
 
-    @torch.inference_mode()
     def frame(self, still: Still, pixels: np.ndarray) -> np.ndarray:
         """One animated crop, (size, size, 3) uint8, of a driver's head crop: the student's picture, enlarged, over the
         filled background."""
-        made = F.interpolate(self.draw(pixels).float(), size=(still.size,) * 2, mode="bilinear")
-        rgba = made if self.student.config.alpha else with_matte(made, self._matte)
-        return over_background(rgba, still.background.to(self.device))
+        return still.lay_in_crop(self.head(still, pixels))
 
-    def still(self, source: str | Path, face: str | int = "largest", size: str | int = "native") -> Still:
-        """Prepares the avatar's portrait, which gives the picture around the head. It warns if the student has learned
-        from a file of another name. Raises MediaError, NoFaceError."""
+    @torch.inference_mode()
+    def head(self, still: Still, pixels: np.ndarray) -> AnimatedHead:
+        """The student's picture of a driver's head crop, enlarged to the size of the still's crop."""
+        made = F.interpolate(self.draw(pixels).float(), size=(still.size,) * 2, mode="bilinear")
+        return AnimatedHead((made if self.student.config.alpha else with_matte(made, self._matte)).cpu())
+
+    def still(self, source: str | Path, options=Options()) -> Still:
+        """Prepares the avatar's portrait, which gives the picture around the head, with `face`, `size` and what limits
+        the frames of the options. It warns if the student has learned from a file of another name. Raises MediaError,
+        NoFaceError."""
         if self.portrait_name not in ("", Path(source).name):
             warnings.warn(f"the avatar was learned from {self.portrait_name}; {source} is another file", stacklevel=2)
-        image, found = read_still(source, self.tracker, face)
-        return Still.of(image, found, size, self.student.config.image_size, self._matte)
+        picture = read_source(source, options)
+        with make_tracker(self.tracker) as tracker:
+            try:
+                found = find_face(tracker, split_alpha(picture)[0], options.face)
+            except NoFaceError as error:
+                raise NoFaceError(f"{source}: {error}") from None
+        return Still.of(picture, found, options.size, self.student.config.image_size, self._matte)
 
     def animate(
         self,
@@ -117,7 +127,7 @@ class StudentAnimator:
         `source` is the avatar's portrait, as a file or prepared by `still`. Options that change how the driver's motion
         is read or transferred have no effect. Raises MpkitError, and then leaves no output behind."""
         output, clip = check_output(output), open_pictures(driver, options)
-        still = source if isinstance(source, Still) else self.still(source, options.face, options.size)
+        still = source if isinstance(source, Still) else self.still(source, options)
         rendered = self._rendered(still, clip.pictures)
         return (yield from write_animation(still, rendered, (Path(driver), clip), output, options))
 
@@ -125,7 +135,7 @@ class StudentAnimator:
         crop = None
         for picture in prefetch(iter(pictures)):
             crop = crop or self._driver_crop(picture)
-            yield picture, self.frame(still, cut(picture, crop, self.student.config.image_size)), True
+            yield picture, self.head(still, cut(picture, crop, self.student.config.image_size)), True
 
     def _driver_crop(self, picture: np.ndarray) -> Crop:
         """The head crop of the driver's first picture, for all of them; without a face, its largest central square."""

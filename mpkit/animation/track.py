@@ -24,7 +24,7 @@ def track(
     fps: float | None = None,
     progress: Progress = silent,
 ) -> MotionTrack:
-    """The motion of the face in a video, an animated GIF or a still; of several faces, that which is largest at first.
+    """The motion of the face in a video, an animation or a still; of several faces, that which is largest at first.
 
     Memory holds one picture at a time, and the numbers of each frame. `start` in seconds, from which times count; `fps`
     a new rate; `progress` is called with the number of frames done and an estimate of all, or None. Raises MediaError,

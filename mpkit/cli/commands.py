@@ -36,9 +36,11 @@ OptionalOutput = Annotated[Path | None, tyro.conf.arg(aliases=["-o"])]
 class Animate:
     """Make a still picture move as a driver does.
 
-    SOURCE is the still: a painting or a photo, JPEG, PNG or WebP, of any size.
-    DRIVER is a video (.mp4 .webm .mov .gif), a motion file made by `mpkit track`, or a still, whose pose and expression
-    the portrait takes and holds for a second (25 frames).
+    SOURCE is the still: a painting or a photo, JPEG, PNG, WebP, TIFF, HEIC or AVIF, of any size.
+    DRIVER is a video (.mp4 .webm .mov .mkv .avi), an animated GIF, WebP, PNG or AVIF, a motion file made by
+    `mpkit track`, or a still, whose pose and expression the portrait takes and holds for a second (25 frames).
+
+    A picture with transparency keeps it in .webm files and PNG frames; in .mp4 and .gif white is behind it.
 
     The face is found automatically, in paintings too. Memory does not grow with the length of the driver. Frames in
     which the driver shows no face hold the last motion.
@@ -70,14 +72,14 @@ class Animate:
 
     def run(self) -> None:
         from mpkit.device import check_precision, choose_device
-        from mpkit.media.paths import check_file, check_output
+        from mpkit.media.paths import check_file, check_not_input, check_output, output_format
 
         output = check_output(self.output)
-        _check_not_input(output, self.source, self.driver)
+        check_not_input(output, self.source, self.driver)
         _check_still(self.source)
         check_file(self.driver)
         check_precision(self.precision, choose_device(self.device))
-        if output.suffix == "":
+        if output_format(output) == "":
             warnings.warn(f"writing PNGs to the folder {self.output}/", stacklevel=1)
 
         import torch
@@ -99,12 +101,12 @@ class Animate:
             name = animator.device
             raise DeviceError(f"{name} has too little memory for this; try a smaller --size, or --device cpu") from None
         held = f", {result.without_face} of them held: the driver shows no face" if result.without_face else ""
-        print(f"{self.output}: {result.frames} frames, {float(result.rate):.6g} a second{held}")
+        _print_result(f"{self.output}: {result.frames} frames, {float(result.rate):.6g} a second{held}")
 
 
 @dataclass(frozen=True)
 class Track:
-    """Save the motion of a face in a video, a GIF or a still as a motion file: numbers without pictures.
+    """Save the motion of a face in a video, an animation or a still as a motion file: numbers without pictures.
 
     The file is JSON, one line per frame: time, head pose (rotation, translation, scale), 52 facial actions, gaze,
     shoulders, face box. mpkit/animation/motion_file.py describes the format. It drives any portrait:
@@ -115,7 +117,7 @@ class Track:
       mpkit track driver.mp4 --output part.json --start 3 --max-frames 125
     """
 
-    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]  # a video, a GIF or a still
+    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]  # a video, an animated picture or a still
     output: Output  # the motion file to write, .json
     start: float = 0.0  # seconds to skip
     max_frames: int | None = None  # stop after so many frames
@@ -124,21 +126,19 @@ class Track:
 
     def run(self) -> None:
         from mpkit.media.limits import check_range
-        from mpkit.media.paths import temporary_folder
+        from mpkit.media.paths import check_json_output, check_not_input
 
         check_range(self.start, self.max_frames, self.fps)
-        if self.output.suffix.lower() != ".json" or self.output.is_dir():
-            raise MediaError(f"{self.output} is not the name of a .json file; a motion file is written as .json")
-        _check_not_input(self.output, self.file)
-        with temporary_folder(self.output.resolve().parent):
-            pass  # raises before the long work, if the folder cannot be written to
+        output = check_json_output(self.output)
+        check_not_input(output, self.file)
 
         from mpkit.animation.track import track
 
         with _progress_bar() as progress:
             motion = track(self.file, self.tracker, self.start, self.max_frames, self.fps, progress)
-        motion.save(self.output)
-        print(f"{self.output}: {len(motion)} frames at {motion.rate} a second, {int(motion.found.sum())} with a face")
+        motion.save(output)
+        found = int(motion.found.sum())
+        _print_result(f"{self.output}: {len(motion)} frames at {motion.rate} a second, {found} with a face")
 
 
 @dataclass(frozen=True)
@@ -265,14 +265,13 @@ def _progress_bar() -> Iterator[Progress]:
             bar.close()
 
 
+def _print_result(line: str) -> None:
+    """Prints one line, even if the name of a file has line breaks."""
+    print(*line.split())
+
+
 def _print_progress(doing: str) -> None:
     print(doing, file=sys.stderr)
-
-
-def _check_not_input(output: Path, *inputs: Path) -> None:
-    for path in inputs:
-        if output.resolve() == path.resolve():
-            raise MediaError(f"--output is {path} itself; give another name")
 
 
 def _check_still(path: Path) -> None:

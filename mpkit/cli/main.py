@@ -6,7 +6,6 @@ Every mistake of the user ends in one line on stderr and exit code 2.
 
 import contextlib
 import inspect
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from pathlib import Path
 
 from mpkit.cli import commands, train_command, training_commands
 from mpkit.cli.parsing import parse
+from mpkit.cli.signals import ending_signals, ignore_ending_signals, interruption_behind
+from mpkit.cli.streams import usable_streams
 from mpkit.errors import MpkitError
 
 USAGE = """usage: mpkit COMMAND ...        help on one: mpkit COMMAND --help
@@ -50,32 +51,44 @@ COMMANDS = {kind.__name__.lower(): _command(kind, kind.__name__.lower()) for kin
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0, 2 for a mistake of the user, 130 when interrupted."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        with _notes():
-            if not arguments or arguments[0] in ("-h", "--help"):
-                print(_usage())
-                return 0 if arguments else 2
-            if arguments[0] == "--version":
-                from importlib.metadata import version
-
-                print(f"mpkit {version('mpkit')}")
-                return 0
-            if arguments[0] not in COMMANDS:
-                raise MpkitError(f"there is no command '{arguments[0]}'; choose one of {', '.join(COMMANDS)}")
-            COMMANDS[arguments[0]](arguments[1:])
+    """Runs one command and returns the exit code: 0; 2 for a mistake of the user; 130, 143 or 129 when ended by ^C,
+    SIGTERM or SIGHUP. Without `arguments` it takes those of the process, which is to end with the command."""
+    with ending_signals(restore=arguments is not None), usable_streams():
+        try:
+            with _notes():
+                code = _run(sys.argv[1:] if arguments is None else arguments)
             sys.stdout.flush()
-            return 0
-    except MpkitError as error:
-        print("mpkit:", *str(error).split(), file=sys.stderr)  # one line, even if the message has line breaks
-        return 2
-    except KeyboardInterrupt:
-        print("mpkit: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # as in `mpkit info | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+            return code
+        except BaseException as error:
+            if interruption := interruption_behind(error):
+                ignore_ending_signals()
+                _print_line("interrupted")
+                return getattr(interruption, "code", 130)
+            if not isinstance(error, (MpkitError, OSError, MemoryError)):
+                raise
+            _print_line("there is too little memory for this" if isinstance(error, MemoryError) else str(error))
+            return 2
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code. Raises MpkitError, SystemExit after the help of a command, and what the command raises."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"mpkit {version('mpkit')}")
+        return 0
+    if arguments[0] not in COMMANDS:
+        raise MpkitError(f"there is no command '{arguments[0]}'; choose one of {', '.join(COMMANDS)}")
+    COMMANDS[arguments[0]](arguments[1:])
+    return 0
+
+
+def _print_line(message: str) -> None:
+    """Prints one line on stderr, even if the message has line breaks."""
+    print("mpkit:", *message.split(), file=sys.stderr)
 
 
 def _usage() -> str:
@@ -93,7 +106,7 @@ def _notes() -> Iterator[None]:
         if filename.startswith(package):
             from tqdm import tqdm
 
-            tqdm.write(f"mpkit: note: {message}", file=sys.stderr)
+            tqdm.write(f"mpkit: note: {' '.join(str(message).split())}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")

@@ -6,6 +6,7 @@ landmarks of each frame. A still is lifted and becomes a person in FRAMES_PER_PE
 `data.lifted`.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -75,12 +76,13 @@ def prepare(folder: str | Path, output: str | Path, size: int = 256, workers: in
         if name not in skipped and not shard.exists():
             jobs[name] = (path, shard, size, seed)
     counts = {"kept": 0, "skipped": 0, "there already": len(files) - len(jobs)}
-    for name, reason in tqdm(_run_jobs(jobs, max(1, workers)), total=len(jobs), unit="file", disable=None):
-        counts["skipped" if reason else "kept"] += 1
-        if reason:
-            skipped[name] = reason
-            tqdm.write(f"skipped {name}: {reason}")
-            write_json(list_file, skipped)
+    with contextlib.closing(_run_jobs(jobs, max(1, workers), output)) as results:
+        for name, reason in tqdm(results, total=len(jobs), unit="file", disable=None):
+            counts["skipped" if reason else "kept"] += 1
+            if reason:
+                skipped[name] = reason
+                tqdm.write(f"skipped {name}: {reason}")
+                write_json(list_file, skipped)
     return counts
 
 
@@ -90,12 +92,12 @@ def shard_name(name: str) -> str:
     return f"shard-{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _run_jobs(jobs: dict[str, tuple], workers: int) -> Iterator[tuple[str, str | None]]:
+def _run_jobs(jobs: dict[str, tuple], workers: int, output: Path) -> Iterator[tuple[str, str | None]]:
     """(name, reason or None) of each job when it ends. A file that crashes its process, say in a decoder, breaks the
     whole pool: all unfinished jobs then run again one by one, so that only that file is lost."""
     done = set()
     try:
-        with worker_pool(workers) as pool:
+        with worker_pool(workers, output) as pool:
             futures = {pool.submit(_prepare_file, *job): name for name, job in jobs.items()}
             for future in as_completed(futures):
                 reason = future.result()
@@ -106,7 +108,7 @@ def _run_jobs(jobs: dict[str, tuple], workers: int) -> Iterator[tuple[str, str |
         pass
     for name in [name for name in jobs if name not in done]:
         try:
-            with worker_pool(1) as pool:
+            with worker_pool(1, output) as pool:
                 yield name, pool.submit(_prepare_file, *jobs[name]).result()
         except BrokenProcessPool:
             yield name, "reading it ended the process"

@@ -61,7 +61,7 @@ def write_shards(
         for job in tqdm(jobs, desc="shards", disable=None):
             _write_shard(*job)
         return
-    with worker_pool(workers) as pool:
+    with worker_pool(workers, directory) as pool:
         for future in tqdm([pool.submit(_write_shard, *job) for job in jobs], desc="shards", disable=None):
             future.result()
 
@@ -79,12 +79,15 @@ def save_shard(shard: Path, people: list[dict[str, np.ndarray]]) -> None:
         save_array(faces_file, people[0]["faces"])
     partial = shard.with_name(f".{shard.name}-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    for name in people[0]:
-        if name != "faces":
-            np.save(partial / f"{name}.npy", np.stack([person[name] for person in people]))
-    shutil.rmtree(shard, ignore_errors=True)
-    os.replace(partial, shard)
+    try:
+        partial.mkdir()
+        for name in people[0]:
+            if name != "faces":
+                np.save(partial / f"{name}.npy", np.stack([person[name] for person in people]))
+        shutil.rmtree(shard, ignore_errors=True)
+        os.replace(partial, shard)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -38,7 +38,7 @@ def track_shards(directory: str | Path, workers: int = 1) -> None:
     """Adds the tracker's readings to each shard of `directory` that has none: numbers.npy (N, K, 54) float32, actions
     and gaze, and found.npy (N, K) bool, for N people with K frames. An interrupted call can be repeated."""
     jobs = [shard for shard in sorted(Path(directory).glob("shard-*")) if not (shard / "numbers.npy").exists()]
-    with worker_pool(workers) as pool:
+    with worker_pool(workers, Path(directory)) as pool:
         for _ in tqdm(pool.map(_track_shard, jobs), total=len(jobs), desc="shards", disable=None):
             pass
 

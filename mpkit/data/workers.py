@@ -1,19 +1,75 @@
 """Work divided among processes: pools of workers that render and prepare data, and shares of a training batch."""
 
+import contextlib
 import os
+import re
+import shutil
+import signal
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, resource_tracker
+from pathlib import Path
 
 from mpkit.errors import MpkitError
 
 
-def worker_pool(workers: int) -> ProcessPoolExecutor:
-    """A pool of new processes with one thread each, which exit when their parent does.
+@contextlib.contextmanager
+def worker_pool(workers: int, folder: Path) -> Iterator[ProcessPoolExecutor]:
+    """A pool of new processes with one thread each, which write into `folder` and exit when their parent does.
 
-    They are not forked: that would copy locks of torch's threads without the threads."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    They are not forked: that would copy locks of torch's threads without the threads. After an exception in the block,
+    such as ^C, the jobs that are left are dropped, the workers are killed, and their unfinished files are deleted."""
+    others = set(active_children())
+    with _Pool(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            killed = [process for process in active_children() if process not in others]
+            for process in killed:
+                process.kill()
+            for process in killed:
+                process.join()
+            _delete_unfinished(folder, [process.pid for process in killed])
+            raise
+
+
+class _Pool(ProcessPoolExecutor):
+    """Its processes never get ^C and SIGHUP, which a terminal sends to all processes: their parent ends them."""
+
+    def __init__(self, *arguments, **options):
+        with _terminal_signals_blocked():
+            super().__init__(*arguments, **options)
+
+    def submit(self, *job):
+        with _terminal_signals_blocked():
+            return super().submit(*job)
+
+
+@contextlib.contextmanager
+def _terminal_signals_blocked() -> Iterator[None]:
+    """The signals wait until the block ends. Processes that start in it never get them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    signals = [signal.SIGINT, signal.SIGHUP]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        resource_tracker.ensure_running()  # a process of `multiprocessing`; its start unblocks SIGINT
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _delete_unfinished(folder: Path, processes: list[int]) -> None:
+    """Deletes the hidden files and folders below `folder` whose names end in the number of one of the processes."""
+    for path in list(folder.rglob(".*-*")):
+        number = re.search(r"-(\d+)(\.part)?$", path.name)
+        if number and int(number[1]) in processes:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def share_of_batch(batch_size: int, part: int, parts: int) -> range:

@@ -27,7 +27,7 @@ from mpkit.data.pairs import PairSet
 from mpkit.data.shards import HeadShards, save_shard
 from mpkit.errors import MediaError, MpkitError, NoFaceError
 from mpkit.evaluation.ablation import psnr_inside
-from mpkit.faces.face import select_face
+from mpkit.faces.face import find_face
 from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import read_image
@@ -103,7 +103,7 @@ def write_still(still: Path, face: str | int, config: TrainConfig, size: int, sa
     image, folder = read_image(still), Path(config.data[0])
     with make_tracker() as tracker, Matte() as matte:
         try:
-            found = select_face(tracker.detect(image), face)
+            found = find_face(tracker, image, face)
             check_yaw(found)
         except NoFaceError as error:
             raise NoFaceError(f"{still}: {error}") from None

@@ -23,7 +23,7 @@ from mpkit.animation.transfer import FrameMotion, Transfer
 from mpkit.assets import DEFAULT_WEIGHTS, EXAMPLES
 from mpkit.config import ModelConfig
 from mpkit.errors import MediaError
-from mpkit.faces.crop import Crop, paste
+from mpkit.faces.crop import Crop
 from mpkit.faces.face import Face, select_face
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import read_image, write_png
@@ -184,9 +184,9 @@ def time_frames(animator: Animator, source: Path, driver: Path, size: int) -> di
             with torch.inference_mode():
                 animator.model.motion(portrait.avatar.picture[:, :3])
             watch.mark(PIXEL_ROUTE)
-            frame = animator.frame(portrait, motion)
+            head = animator.head(portrait, motion)
             watch.mark("detail render, composite")
-            frame = paste(portrait.image, frame, portrait.crop)
+            frame = portrait.lay(head)
             watch.mark("paste")
             writer.write(frame)
             watch.mark("encode")

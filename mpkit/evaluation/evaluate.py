@@ -185,6 +185,7 @@ def cross(
     for clip in clips:
         outputs = {kind: [] for kind in compared}
         transfer.reference = mesh_transfer.reference = clip.reference
+        transfer.place = mesh_transfer.place = clip.place
         for index, (driver, shape) in enumerate(zip(clip.motions, clip.shapes)):
             frames = {
                 "model": animator.frame(portrait, transfer(driver)),

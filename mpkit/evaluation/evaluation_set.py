@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mpkit.animation.animator import Animator, Portrait
-from mpkit.animation.transfer import REFERENCE_SECONDS, FrameMotion
+from mpkit.animation.transfer import FrameMotion
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.evaluation import metrics
 from mpkit.evaluation.mesh_warp import canonical_landmarks
@@ -55,7 +55,8 @@ class Clip:
     still: Portrait  # its first frame with a face; all frames have its crop
     still_face: Face  # in that frame
     in_frame: np.ndarray  # (SIZE, SIZE) bool: pixels of the crop that lie inside the clip's frames
-    reference: FrameMotion
+    reference: FrameMotion  # of the whole clip, the nearest to neutral
+    place: FrameMotion  # of the first frame with a face
     reference_shape: np.ndarray  # (468, 3) landmarks of the reference frame, its pose taken out
     motions: list[FrameMotion]
     shapes: list[np.ndarray]  # (468, 3) each, as above
@@ -93,7 +94,6 @@ def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) ->
     still = still_face = None
     pictures, faces, motions = [], [], []
     with make_tracker(video=True) as follower, VideoReader(path, max_frames=MAX_CLIP_FRAMES) as reader:
-        window = max(1, round(float(reader.rate) * REFERENCE_SECONDS))
         for _, frame, face in follow(reader, follower):
             if still is None and face is not None:
                 try:
@@ -106,7 +106,7 @@ def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) ->
                 motions.append(face and FrameMotion.of(face, still.crop))
     if still is None:
         raise NoFaceError(f"no face in {path}")
-    with_face = [i for i in range(min(window, len(faces))) if faces[i]]
+    with_face = [index for index, face in enumerate(faces) if face]
     reference = min(with_face, key=lambda i: motions[i].deviation_from_neutral)
     centres = choose_moments(np.stack([metrics.signals(face) for face in faces]), moments)
     if not centres:
@@ -118,6 +118,7 @@ def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) ->
         still_face=still_face,
         in_frame=pixels_in_frame(still.crop, reader.width, reader.height),
         reference=motions[reference],
+        place=motions[with_face[0]],
         reference_shape=canonical_landmarks(faces[reference]),
         motions=[motions[i] for i in chosen],
         shapes=[canonical_landmarks(faces[i]) for i in chosen],
@@ -130,8 +131,8 @@ def pixels_in_frame(crop: Crop, width: int, height: int) -> np.ndarray:
     """Which pixels of a crop, SIZE x SIZE, lie inside a frame of that width and height, (SIZE, SIZE) bool. The others
     repeat its border."""
     centres = (np.arange(SIZE) * 2 + 1) / SIZE - 1
-    x, y = crop.to_picture(np.stack([centres, centres], -1)).T
-    return ((y > 0) & (y < height))[:, None] & ((x > 0) & (x < width))
+    x, y = np.moveaxis(crop.to_picture(np.stack(np.meshgrid(centres, centres), -1)), -1, 0)
+    return (x > 0) & (x < width) & (y > 0) & (y < height)
 
 
 def choose_moments(series: np.ndarray, count: int) -> list[int]:

@@ -6,7 +6,7 @@ from mpkit.actions import ACTIONS, READING
 from mpkit.faces.face import Face
 
 MAX_YAW = 25.0  # degrees; farther aside, the picture hides one cheek and ear, and the model has to invent them
-HOPELESS_YAW = 45.0  # degrees; farther aside the other eye is hidden, and the result is broken
+MAX_STILL_YAW = 58.0  # degrees; farther aside one eye is hidden, and a still is refused (animation/view_range.py)
 MAX_PITCH = 20.0  # degrees; farther up or down, chin or forehead are too short to show them frontal
 # Share of the whole action from which on lips show teeth. In 125 portraits, nearly all with parted lips (0.045 head
 # radii) are above it, and 1 in 50 of those with closed lips.
@@ -23,16 +23,16 @@ def advice(face: Face, image_size: tuple[int, int]) -> list[str]:
     x0, y0, x1, y1 = face.box
     width, height = image_size
     found = []
-    if abs(yaw) > HOPELESS_YAW:
+    if abs(yaw) > MAX_STILL_YAW:
         return [
-            f"The face is seen from the side, turned by {abs(yaw):.0f} degrees: the result will look broken. Choose a "
+            f"The head is seen from the side, turned by {abs(yaw):.0f} degrees: it cannot be animated. Choose a "
             "picture that shows both eyes."
         ]
     if abs(yaw) > MAX_YAW:
         side = "right" if yaw > 0 else "left"
         found.append(
-            f"The head is turned {abs(yaw):.0f} degrees to the {side}: the far side of the face will look invented. "
-            f"Up to {MAX_YAW:.0f} degrees look good."
+            f"The head is turned {abs(yaw):.0f} degrees to the {side}: the far side of the face will look invented, "
+            f"and it will turn less than the driver. Up to {MAX_YAW:.0f} degrees look good."
         )
     if abs(pitch) > MAX_PITCH:
         direction = "down" if pitch > 0 else "up"

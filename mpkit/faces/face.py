@@ -13,6 +13,8 @@ import torch
 from mpkit.errors import NoFaceError
 from mpkit.geometry import angles_from_rotation
 
+MAX_GROWTH = 1.35  # of a head from one frame to the next; beyond it, it is another shot
+
 
 @dataclass(frozen=True)
 class Face:
@@ -43,7 +45,12 @@ class Tracker(Protocol):
     """The interface of every face tracker. Use it as a context manager, or close it after use."""
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """The faces of an RGB picture (H, W, 3) uint8, largest first; an empty list if there are none."""
+        """The faces of an RGB picture (H, W, 3) uint8, largest first; an empty list if there are none. Where there are
+        several it may miss small ones."""
+
+    def detect_all(self, image: np.ndarray) -> list[Face]:
+        """The same for a still, but thorough, which takes seconds for a large one: with all small and turned faces."""
+        return self.detect(image)
 
     def close(self) -> None:
         """Frees the tracker's network."""
@@ -67,8 +74,27 @@ def select_face(faces: list[Face], which: str | int = "largest") -> Face:
     if isinstance(which, str) and not which.isdecimal():
         raise NoFaceError(f"--face takes 'largest' or a number, not '{which}'")
     if not 1 <= int(which) <= len(faces):
-        raise NoFaceError(f"--face {which} of {len(faces)}: faces are counted from 1, from left to right")
-    return sorted(faces, key=lambda face: float(face.centre[0]))[int(which) - 1]
+        raise NoFaceError(f"--face {which} of {len(faces)}; the faces and their x,y in pixels: {_places(faces)}")
+    return from_left_to_right(faces)[int(which) - 1]
+
+
+def find_face(tracker: Tracker, image: np.ndarray, which: str | int = "largest") -> Face:
+    """The face of a still (H, W, 3) uint8 that `which` names, see `select_face`; for a number, among all its faces."""
+    return select_face(tracker.detect(image) if which == "largest" else tracker.detect_all(image), which)
+
+
+def from_left_to_right(faces: list[Face]) -> list[Face]:
+    """The faces in the order in which `select_face` counts them."""
+    return sorted(faces, key=lambda face: float(face.centre[0]))
+
+
+def _places(faces: list[Face]) -> str:
+    """The number and centre of each face, as select_face counts them."""
+    places = (
+        f"{number} at {face.centre[0]:.0f},{face.centre[1]:.0f}"
+        for number, face in enumerate(from_left_to_right(faces), 1)
+    )
+    return "; ".join(places)
 
 
 def central_face(tracker: Tracker, picture: np.ndarray) -> Face | None:
@@ -91,6 +117,11 @@ def nearest_face(faces: list[Face], point: np.ndarray) -> Face | None:
 def is_near(face: Face, reference: Face) -> bool:
     """Whether a face counts as the same person as `reference`: their centres are less than its radius apart."""
     return float(np.linalg.norm(face.centre - reference.centre)) < reference.radius
+
+
+def same_shot(face: Face, last: Face) -> bool:
+    """Whether a face can be that of the next frame after `last`: it is about where it was, and about as large."""
+    return is_near(face, last) and 1 / MAX_GROWTH < face.radius / last.radius < MAX_GROWTH
 
 
 def bounding_box(points: np.ndarray) -> tuple[float, float, float, float]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mpkit.faces.face import Face, Tracker, followed_face, is_near
+from mpkit.faces.face import Face, Tracker, followed_face, same_shot
 from mpkit.faces.shoulders import ShoulderTracker
 
 NEIGHBOUR_WEIGHT = 0.25  # of the frame before and of the frame after, each; the frame itself has the rest
@@ -47,10 +47,10 @@ def follow(
 def smoothed(previous: Face | None, face: Face | None, following: Face | None) -> Face | None:
     """The weighted mean of the faces of three consecutive frames; None if the middle one is missing.
 
-    A neighbour that is missing, or shows a face elsewhere, is left out, and the weights are normalised."""
+    A neighbour that is missing, or of another shot, is left out, and the weights are normalised."""
     if face is None:
         return None
-    neighbours = [other for other in (previous, following) if other and is_near(other, face)]
+    neighbours = [other for other in (previous, following) if other and same_shot(other, face)]
     faces = [face, *neighbours]
     weights = np.float32([1 - 2 * NEIGHBOUR_WEIGHT, *[NEIGHBOUR_WEIGHT] * len(neighbours)])
     weights /= weights.sum()

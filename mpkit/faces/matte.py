@@ -1,5 +1,6 @@
 """The matte: the alpha of a person, i.e. the share of each pixel that shows the person. And the filled background."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -43,11 +44,15 @@ class Matte(MediaPipeTask):
     def in_crop(self, image: np.ndarray, crop: Crop, size: int) -> np.ndarray:
         """The alpha (size, size) of `cut(image, crop, size)`, segmented together with the surroundings of the crop, so
         that it changes less from frame to frame."""
-        wide_size = round(size * SEGMENTER_MARGIN / 2) * 2
-        wide = Crop(crop.x, crop.y, crop.radius * wide_size / size)
-        alpha = self(cut(image, wide, wide_size))
-        border = (wide_size - size) // 2
-        return alpha[border : border + size, border : border + size]
+        view, view_size = segmented_view(crop, size)
+        border = (view_size - size) // 2
+        return self(cut(image, view, view_size))[border : border + size, border : border + size]
+
+
+def segmented_view(crop: Crop, size: int) -> tuple[Crop, int]:
+    """The larger view in which a head crop of `size` pixels along each side is segmented, and its side in pixels."""
+    side = size + 2 * round(size * (SEGMENTER_MARGIN - 1) / 2)
+    return replace(crop, radius=crop.radius * side / size), side
 
 
 def _select_person(alpha: np.ndarray, focus: tuple[float, float]) -> np.ndarray:

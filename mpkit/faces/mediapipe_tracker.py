@@ -4,42 +4,43 @@ import itertools
 import math
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 
 from mpkit.actions import ACTIONS
 from mpkit.faces.canonical import EYE_LANDMARKS, LANDMARKER_FILE, fit_pose
 from mpkit.faces.face import Face, bounding_box, followed_face, is_near, nearest_face
+from mpkit.faces.face_search import MIN_HEAD_SCORE, Candidate, face_detector
+from mpkit.faces.region import Region, View, square_view, upright_view
 from mpkit.faces.tasks import MediaPipeTask
 
-MAX_FACES = 8  # in one picture
-# The longer side of what the landmarker gets, in pixels. Shrinking costs no precision: its network sees 256 pixels.
-MIN_DETECTION_SIDE, MAX_DETECTION_SIDE = 320, 1280
+MAX_REGION_FACES = 8  # that the landmarker reads in one region
+MAX_FACES = 100  # that `detect_all` reads in one picture
 HEAD_CROP_SIDE = 256  # pixels of a head crop in which a face is read
 LARGE_HEAD_SHARE = 0.6  # share of a region's longer side from which on a head crop is not read again: it is as large
 SEARCH_REGION_SHARES = (0.65, 0.35)  # of the picture's shorter side: the squares in which small faces are searched
 MIN_SEARCH_SIDE = 64  # pixels of such a square
 MAX_SEARCH_RATIO = 20  # of the picture's longer side to it; very long pictures would need too many
+MAX_ROLL = 25.0  # degrees; a face that leans farther is read in a head crop that is turned with it
+MIN_DISTANCE = 0.5  # of the centres of two faces, in radii of the larger one; nearer ones are one face
+TURNED_SEARCH_SHARE = 0.3  # of the picture's shorter side: the smallest tiles in which `detect` searches turned faces
 SEARCH_STEP = 10  # frames: in a clip without a face, small faces are searched in every 10th frame
 
 GAZE_GAIN = (2.5, 4.0)  # x, y: from half widths of the eye to a gaze of about [-1, 1]
 GAZE_REST_Y = -0.14  # y of a straight gaze, half widths of the eye: the iris is a little above the line of the corners
-
-Region = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of a picture; it may reach beyond it
 
 
 class MediaPipeTracker(MediaPipeTask):
     """Finds 478 landmarks and 52 actions of each face, also in paintings. See `Tracker` for the interface.
 
     A face is found in the picture and then read in its head crop: what the landmarker reads in a whole picture depends
-    on how large the face is in it, and can be far off (docs/training-log.md, 9.). A picture without a face is searched
-    again, padded and in parts.
+    on how large the face is in it, and can be far off (docs/training-log.md, 9.). A head that leans is read in a crop
+    that is turned with it. A picture without a face is searched again, padded, in parts, and turned.
     `video`: the frames of one clip, in order. One face is followed from head crop to head crop; only frames without it
     are searched. Raises MpkitError if MediaPipe cannot be imported.
     """
 
     def __init__(self, video: bool = False):
-        super().__init__("FaceLandmarker", LANDMARKER_FILE, num_faces=MAX_FACES, output_face_blendshapes=True)
+        super().__init__("FaceLandmarker", LANDMARKER_FILE, num_faces=MAX_REGION_FACES, output_face_blendshapes=True)
         self.video = video
         self._last: Face | None = None  # of a clip: the followed face in the last frame that shows it
         self._misses = 0  # of a clip: number of frames without a face since then
@@ -54,37 +55,73 @@ class MediaPipeTracker(MediaPipeTask):
                 self._last = followed_face(faces, self._last)
         return sorted(faces, key=lambda face: -face.area)
 
+    def detect_all(self, image: np.ndarray) -> list[Face]:
+        """See `Tracker.detect_all`."""
+        faces = self._search(image)
+        for candidate in face_detector().candidates(image):
+            if len(faces) == MAX_FACES:
+                break
+            if not any(_is_same(candidate, face) for face in faces):
+                face = self._read_candidate(image, candidate)
+                faces = _distinct([*faces, face] if face else faces)
+        return sorted(faces, key=lambda face: -face.area)
+
     def _search(self, image: np.ndarray) -> list[Face]:
-        """All faces of the first region that shows any: the whole picture, then those of `_search_regions`."""
+        """All faces of the first region that shows any: the whole picture, then those of `_search_regions`; else the
+        first that the face detector finds, which also finds turned ones."""
         height, width = image.shape[:2]
-        further = _search_regions(width, height) if self._misses % SEARCH_STEP == 0 else []
+        thorough = self._misses % SEARCH_STEP == 0
+        further = _search_regions(width, height) if thorough else []
         for region in itertools.chain([(0, 0, width, height)], further):
-            faces = self._detect_in(image, region)
+            faces = self._read(upright_view(image, region))
             if faces:
                 large = LARGE_HEAD_SHARE * max(region[2] - region[0], region[3] - region[1])
-                return [
+                faces = [
                     face if 2 * face.radius > large else self._read_head_crop(image, face) or face for face in faces
                 ]
-        return []
+                return _distinct([self._righted(image, face)[0] for face in faces])
+        candidates = face_detector().candidates(image, TURNED_SEARCH_SHARE) if thorough else []
+        found = (self._read_candidate(image, candidate) for candidate in candidates)
+        return list(itertools.islice((face for face in found if face), 1))
+
+    def _read_candidate(self, image: np.ndarray, candidate: Candidate) -> Face | None:
+        """The face that the detector sees, read in its head crop; None if the landmarker sees none there."""
+        face = self._read_near(image, candidate, candidate.angle)
+        face = face and self._read_head_crop(image, face)
+        if face is None:
+            return None
+        face, score = self._righted(image, face)
+        return face if score > MIN_HEAD_SCORE else None
+
+    def _righted(self, image: np.ndarray, face: Face) -> tuple[Face, float]:
+        """The face and the detector's score for it; if its head leans or is upside down, it is read again in a crop in
+        which it is upright."""
+        angle, score = face_detector().upright(image, face)
+        if max(abs(angle), abs(face.angles[2])) > MAX_ROLL:
+            turned = self._read_near(image, face, angle)
+            face = turned and self._read_head_crop(image, turned) or face
+        return face, score
 
     def _read_head_crop(self, image: np.ndarray, face: Face) -> Face | None:
-        """The face at the place of `face`, read in the head crop of `face`; None if there is none."""
-        centre = face.centre.clip(0, np.float32(image.shape[1::-1]))
-        x0, y0 = (round(float(coordinate - face.radius)) for coordinate in centre)
-        side = max(2, round(2 * face.radius))
-        faces = self._detect_in(image, (x0, y0, x0 + side, y0 + side), HEAD_CROP_SIDE)
+        """The face at the place of `face`, read in the head crop of `face`, which is turned if the head leans; None if
+        there is none."""
+        roll = face.angles[2]
+        return self._read_near(image, face, roll if abs(roll) > MAX_ROLL else 0.0)
+
+    def _read_near(self, image: np.ndarray, face: Face | Candidate, angle: float) -> Face | None:
+        """The face at the place of `face`, read in a head crop that is turned by `angle` degrees; None if none is
+        there."""
+        faces = self._read(square_view(image, face.centre, face.radius, HEAD_CROP_SIDE, angle))
         nearest = nearest_face(faces, face.centre)
         return nearest if nearest and is_near(nearest, face) else None
 
-    def _detect_in(self, image: np.ndarray, region: Region, side: int | None = None) -> list[Face]:
-        """The faces in a region of the picture, its longer side resized to `side` pixels, see `_cut_region`."""
-        view, scale = _cut_region(image, region, side)
-        result = self._run(view)
-        height, width = view.shape[:2]
+    def _read(self, view: View) -> list[Face]:
+        """The faces in a view of the picture."""
+        result = self._run(view.pixels)
+        height, width = view.pixels.shape[:2]
         faces = []
         for points, shapes in zip(result.face_landmarks, result.face_blendshapes, strict=True):
-            landmarks = np.array([(p.x * width, p.y * height, p.z * width) for p in points], np.float32) / scale
-            landmarks += np.float32((region[0], region[1], 0))
+            landmarks = view.points_in_picture(np.array([(p.x * width, p.y * height, p.z * width) for p in points]))
             scores = {shape.category_name: shape.score for shape in shapes}
             faces.append(face_from_landmarks(landmarks, np.float32([scores.get(name, 0.0) for name in ACTIONS])))
         return faces
@@ -128,19 +165,11 @@ def _search_regions(width: int, height: int) -> Iterator[Region]:
             yield x, y, x + side, y + side
 
 
-def _cut_region(image: np.ndarray, region: Region, side: int | None) -> tuple[np.ndarray, float]:
-    """The region as a picture (h, w, 3) uint8, grey beyond the border of `image`, and its pixels per pixel of `image`.
+def _is_same(face: Face | Candidate, other: Face) -> bool:
+    """Whether two faces are one that was found twice."""
+    return float(np.linalg.norm(face.centre - other.centre)) < MIN_DISTANCE * max(face.radius, other.radius)
 
-    Its longer side has `side` pixels; by default its own, brought into MIN_DETECTION_SIDE to MAX_DETECTION_SIDE."""
-    x0, y0, x1, y1 = region
-    height, width = image.shape[:2]
-    view = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
-    own_side = max(x1 - x0, y1 - y0)
-    scale = (side or min(max(own_side, MIN_DETECTION_SIDE), MAX_DETECTION_SIDE)) / own_side
-    border = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
-    if any(border):
-        view = cv2.copyMakeBorder(view, *border, cv2.BORDER_CONSTANT, value=(128, 128, 128))
-    if scale != 1.0:
-        size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
-        view = cv2.resize(view, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    return np.ascontiguousarray(view), scale
+
+def _distinct(faces: list[Face]) -> list[Face]:
+    """The faces without those that repeat an earlier one."""
+    return [face for index, face in enumerate(faces) if not any(_is_same(face, other) for other in faces[:index])]

@@ -15,7 +15,7 @@ import numpy as np
 
 from mpkit.faces.canonical import CHIN
 from mpkit.faces.crop import Crop, cut
-from mpkit.faces.face import Face, is_near
+from mpkit.faces.face import Face, same_shot
 
 NECK_BASE = np.float32((0.0, 0.62, 0.25))  # canonical point; a head that turns moves it
 FOLLOW_SHIFT = np.float32((0.73, 0.27, 0.0))  # share in x, y, z of the head's shift by which shoulders move
@@ -59,10 +59,10 @@ class ShoulderTracker:
     def __call__(self, picture: np.ndarray, face: Face) -> Face:
         """The face of a frame (H, W, 3) uint8, with `shoulders` relative to those of the first frame, which are (0, 0).
 
-        Where shoulders cannot be registered, the offset of the last frame is kept. A face that is elsewhere than in the
-        last frame is another person or another shot: its frame is a first frame again."""
+        Where shoulders cannot be registered, the offset of the last frame is kept. A face that is elsewhere, or
+        of another size, than in the last frame is of another shot: its frame is a first frame again."""
         predicted = self._predicted(face)
-        if self._last_face is None or not is_near(face, self._last_face):
+        if self._last_face is None or not same_shot(face, self._last_face):
             self._start(face, predicted)
         self._last_face = face
         predicted = predicted - self._first_predicted

@@ -23,17 +23,17 @@ _open_tasks = weakref.WeakSet()
 class MediaPipeTask:
     """Base class of what runs one MediaPipe vision task. Use it as a context manager, or close it after use.
 
-    kind: "FaceLandmarker" or "ImageSegmenter", with its options as MediaPipe names them. The task is closed at the
-    latest when this object is deleted. Left to the garbage collector, a task in a reference cycle would wait forever
-    for its own thread, which is collected first. Raises MpkitError if MediaPipe, or a system
-    library that it needs, is missing.
+    kind: "FaceLandmarker", "FaceDetector" or "ImageSegmenter", with its options as MediaPipe names them. model: its
+    file, or the bytes of one. The task is closed at the latest when this object is deleted. Left to the garbage
+    collector, a task in a reference cycle would wait forever for its own thread, which is collected first. Raises
+    MpkitError if MediaPipe, or a system library that it needs, is missing.
     """
 
-    def __init__(self, kind: str, model_file: Path, **options):
+    def __init__(self, kind: str, model: Path | bytes, **options):
         self._lock = threading.Lock()
         with silent_stderr():
-            self._task = _create_task(kind, model_file, options)
-            self._process = self._task.detect if kind == "FaceLandmarker" else self._task.segment
+            self._task = _create_task(kind, model, options)
+            self._process = self._task.segment if kind == "ImageSegmenter" else self._task.detect
             self._run(np.zeros((64, 64, 3), np.uint8))  # the first call writes to stderr too
         _open_tasks.add(self._task)
         weakref.finalize(self, self._task.close).atexit = False
@@ -57,9 +57,9 @@ class MediaPipeTask:
             return self._process(picture)
 
 
-def _create_task(kind: str, model_file: Path, options: dict):
+def _create_task(kind: str, model: Path | bytes, options: dict):
     os.environ.setdefault("GLOG_minloglevel", "2")
-    model = model_file.read_bytes()
+    model = model.read_bytes() if isinstance(model, Path) else model
     try:
         from mediapipe.tasks.python import BaseOptions, vision
 
@@ -88,9 +88,14 @@ def check_libraries() -> None:
 
 @contextlib.contextmanager
 def silent_stderr():
-    """Hides what native libraries write to the process's stderr (file descriptor 2)."""
-    sys.stderr.flush()
-    saved = os.dup(2)
+    """Hides what native libraries write to the process's stderr (file descriptor 2), if it has one."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        saved = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
     try:
         with tempfile.TemporaryFile() as sink:
             os.dup2(sink.fileno(), 2)

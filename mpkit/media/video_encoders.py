@@ -1,7 +1,8 @@
 """The encoders of `VideoWriter`, one for each kind of output: a folder of PNG files, MP4 and WebM, GIF.
 
-Each has `write(frame, index)`, called with frames (H, W, 3) uint8 in order from 0 on; `finish()`, which completes the
-output; and `close()`, which frees everything whether or not the output is complete.
+Each has `write(frame, index)`, called with frames (H, W, 3) uint8 in order from 0 on, a folder of PNG files and WebM
+also with straight RGBA (H, W, 4) uint8; `finish()`, which completes the output; and `close()`, which frees everything
+whether or not the output is complete.
 """
 
 import math
@@ -33,7 +34,7 @@ class PngEncoder:
         self._folder = folder
 
     def write(self, frame: np.ndarray, index: int) -> None:
-        Image.fromarray(frame).save(self._folder / frame_name(index))
+        Image.fromarray(frame).save(self._folder / frame_name(index), compress_level=1)
 
     def finish(self) -> None:
         pass
@@ -43,16 +44,17 @@ class PngEncoder:
 
 
 class MovieEncoder:
-    """An .mp4 or .webm file; `audio` is (source file, start in seconds) of its sound, or None."""
+    """An .mp4 or .webm file; `audio` is (source file, start in seconds) of its sound, or None. `pixels` is the pixel
+    format: yuv420p, or yuva420p for frames with transparency, in .webm."""
 
-    def __init__(self, path: Path, rate: Fraction, size: tuple[int, int], audio, metadata: dict[str, str]):
+    def __init__(self, path: Path, rate: Fraction, size: tuple[int, int], audio, metadata: dict[str, str], pixels: str):
         codec, options = _VIDEO_CODECS[path.suffix]
-        self._rate = rate
+        self._rate, self._pixels = rate, pixels
         self._padding = [(0, size[1] % 2), (0, size[0] % 2), (0, 0)]
         self._container = av.open(str(path), "w", options={"movflags": "+faststart"} if path.suffix == ".mp4" else {})
         self._container.metadata.update(metadata)
         even = size[0] + size[0] % 2, size[1] + size[1] % 2
-        self._stream = _add_stream(self._container, codec, "yuv420p", rate, even, options)
+        self._stream = _add_stream(self._container, codec, pixels, rate, even, options)
         context = self._stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = ColorRange.MPEG
@@ -60,7 +62,7 @@ class MovieEncoder:
 
     def write(self, frame: np.ndarray, index: int) -> None:
         rgb = _timed(np.pad(frame, self._padding, mode="edge"), index, self._rate)
-        yuv = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        yuv = rgb.reformat(format=self._pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
         self._container.mux(self._stream.encode(yuv))
         if self._sound is not None:
             self._sound.write_until((index + 1) / self._rate)
@@ -140,8 +142,8 @@ def _add_stream(container, codec: str, pixels: str, rate: Fraction, size: tuple[
 
 
 def _timed(frame: np.ndarray, index: int, rate: Fraction) -> av.VideoFrame:
-    """The frame (H, W, 3) uint8 as FFmpeg's frame number `index`."""
-    timed = av.VideoFrame.from_ndarray(frame, format="rgb24")
+    """The frame (H, W, 3 or 4) uint8 as FFmpeg's frame number `index`."""
+    timed = av.VideoFrame.from_ndarray(frame, format="rgba" if frame.shape[2] == 4 else "rgb24")
     timed.pts, timed.time_base = index, 1 / rate
     return timed
 

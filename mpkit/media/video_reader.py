@@ -1,26 +1,23 @@
-"""Videos, read one frame at a time: memory does not grow with the length of a clip.
+"""Videos and animations, read one frame at a time: memory does not grow with the length of a clip.
 
 A frame is an upright RGB array (H, W, 3) uint8. Times are exact fractions of seconds; time 0 of a clip is where its
 first frame starts.
 """
 
-import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
-from PIL import Image
 
 from mpkit.errors import MediaError
-from mpkit.media.container import MAX_DENOMINATOR, SECOND, open_media, picture_stream, reason, sound_stream
-from mpkit.media.images import check_size, is_still, over_white
-from mpkit.media.limits import MAX_RATE, MIN_RATE, check_range
+from mpkit.media.animations import Animation, is_animation
+from mpkit.media.clip_file import ClipFile
+from mpkit.media.container import MAX_DENOMINATOR, SECOND
+from mpkit.media.images import is_still
+from mpkit.media.limits import check_range
 
-MAX_PIXELS = 64_000_000  # of a frame; 8K has 33 million
-DEFAULT_RATE = Fraction(25)  # frames a second of a clip of one frame without a rate
-MISSING_TIME = Fraction(1, 2)  # seconds; a clip that ends earlier than its header says by more than this is incomplete
+MAX_SAMPLED_FRAMES = 500  # a clip of so many frames is decoded within seconds
 
 
 class VideoReader:
@@ -31,7 +28,8 @@ class VideoReader:
     `fps`         frames a second; by default the clip's own average rate. The frame of each time is the one on screen
                   then, so a clip of varying rate, or with another `fps`, stays in sync with its sound.
 
-    Frames are turned upright by the clip's rotation flag, and stretched to square pixels. The clip can be iterated more
+    Reads videos, and animated GIF, WebP, PNG and AVIF. Frames are turned upright by the clip's display matrix, flips
+    included, and stretched to square pixels; high dynamic range is tone-mapped to sRGB. The clip can be iterated more
     than once. Raises MediaError if the file is no video or an option is out of range (`check_range`). A stream that
     breaks off ends there, with a warning.
 
@@ -44,11 +42,12 @@ class VideoReader:
         check_range(start, max_frames, fps)
         if is_still(self.path):
             raise MediaError(f"{path} is a still picture; give a video")
-        with open_media(self.path) as container:
-            self._probe_picture(container)
-            self._probe_time(container)
-        self.rate = self._own_rate if fps is None else Fraction(fps).limit_denominator(MAX_DENOMINATOR)
-        self._tolerance = 1 / (2 * max(self.rate, self._own_rate))  # for time stamps that are rounded, e.g. to 1/1000 s
+        self._clip = Animation(self.path) if is_animation(self.path) else ClipFile(self.path)
+        self.width, self.height, self.has_audio = self._clip.width, self._clip.height, self._clip.has_audio
+        self.duration = self._clip.duration
+        self.rate = self._clip.rate if fps is None else Fraction(fps).limit_denominator(MAX_DENOMINATOR)
+        # for time stamps that are rounded, e.g. to 1/1000 s
+        self._tolerance = 1 / (2 * max(self.rate, self._clip.rate))
         self.start = Fraction(start).limit_denominator(SECOND)
         if self.start >= self.duration:
             raise MediaError(f"{path} is {float(self.duration):.1f} s long; it cannot start at {float(start):g} s")
@@ -74,50 +73,12 @@ class VideoReader:
         self._frames = self._resampled()
         return self._frames
 
-    def _probe_picture(self, container: av.container.InputContainer) -> None:
-        """Reads size, rotation and the time stamp of the first frame, from the header and that frame."""
-        stream = picture_stream(container)
-        self.has_audio = sound_stream(container) is not None
-        if stream is None:
-            found = "sound only" if self.has_audio else "no picture, or is cut off"
-            raise MediaError(f"{self.path} has {found}; give a video")
-        check_size(self.path, stream.width, stream.height, MAX_PIXELS)
-        try:
-            first = next(container.decode(stream), None)
-        except av.FFmpegError as error:
-            raise MediaError(f"{self.path} cannot be decoded ({reason(error)})") from None
-        if first is None:
-            raise MediaError(f"{self.path} is a video without a single frame")
-        self._first_pts = first.pts or 0
-        self._quarter_turns = round(first.rotation / 90) % 4  # counterclockwise
-        self._unturned_size = round(first.width * (stream.sample_aspect_ratio or 1)), first.height
-        self.width, self.height = self._unturned_size[:: -1 if self._quarter_turns % 2 else 1]
-        check_size(self.path, self.width, self.height, MAX_PIXELS)
-
-    def _probe_time(self, container: av.container.InputContainer) -> None:
-        """Reads the average rate and the duration, from the header or, where it lacks them, from the packets."""
-        stream = picture_stream(container)
-        own_duration = (stream.duration or 0) * stream.time_base
-        rate, duration = stream.average_rate, own_duration or Fraction(container.duration or 0, SECOND)
-        # Clips recorded by a browser have neither; the rate of a GIF is estimated from its first frames alone.
-        if not rate or rate > MAX_RATE or not duration or container.format.name == "gif":
-            count, span = _scan(self.path)
-            length = own_duration or span * count / max(count - 1, 1)
-            rate = (count / length).limit_denominator(MAX_DENOMINATOR) if length else DEFAULT_RATE
-            duration = duration or count / rate
-        self.duration = duration
-        self._own_rate = min(max(rate, MIN_RATE), MAX_RATE)
-        self._min_end: Fraction | None = None  # a clip that ends before this is incomplete; None: not known
-        if own_duration or not self.has_audio:
-            delay = max(0, self._first_pts * stream.time_base)  # the duration of some formats includes it
-            self._min_end = duration - delay - MISSING_TIME
-
     def _resampled(self) -> Iterator[tuple[Fraction, np.ndarray]]:
         """(time, frame) at the constant rate, from the clip's own frames."""
         due, count, end = self.start, 0, Fraction(0)
-        for frame, end in self._decoded(seek=self.start > 1):
+        for frame, end in self._clip.frames(self.start):
             while due + self._tolerance <= end:
-                yield due, self._upright(frame)
+                yield due, self._clip.picture(frame)
                 count += 1
                 due = self.start + count / self.rate
                 if count == self.max_frames:
@@ -125,59 +86,28 @@ class VideoReader:
         if count == 0:
             raise MediaError(f"{self.path} is {float(end):.1f} s long; it cannot start at {float(self.start):g} s")
 
-    def _decoded(self, seek: bool) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-        """The clip's own frames, each with the time at which it ends. Warns if the clip breaks off.
-
-        seek: from shortly before `self.start` on, else from the beginning."""
-        with open_media(self.path) as container:
-            stream = picture_stream(container)
-            stream.thread_type = "AUTO"
-            shown, begin, count, failure = None, -1 / self._own_rate, 0, ""
-            try:
-                if seek:
-                    container.seek(self._first_pts + int(self.start / stream.time_base), stream=stream)
-                for frame in container.decode(stream):
-                    time = begin + 1 / self._own_rate
-                    if frame.pts is not None:
-                        time = (frame.pts - self._first_pts) * frame.time_base
-                    if time <= begin:
-                        continue
-                    if shown is None and time > self.start:
-                        break  # without an index it cannot seek, and went too far
-                    if shown is not None:
-                        yield shown, time
-                    shown, begin, count = frame, time, count + 1
-            except av.FFmpegError as error:
-                failure = reason(error)
-        if shown is None:
-            if seek:
-                yield from self._decoded(seek=False)
+    def samples(self, count: int) -> Iterator[np.ndarray]:
+        """At most `count` frames, spread evenly over the whole clip. Of a clip of more than MAX_SAMPLED_FRAMES frames
+        only those with which decoding can begin are taken, so that a long one takes no longer."""
+        times = [self.duration * Fraction(2 * index + 1, 2 * count) for index in range(count)]
+        if self.duration * self._clip.rate <= MAX_SAMPLED_FRAMES:
+            yield from self._passed(times)
             return
-        end = begin + max((shown.duration or 0) * shown.time_base, 1 / self._own_rate)
-        yield shown, min(end, max(self.duration, begin + 1 / self._own_rate))
-        if not failure and self._min_end and end < self._min_end:
-            failure = f"it should be {float(self.duration):.1f} s long"
-        if failure:
-            line = f"{self.path} breaks off at {float(end):.2f} s, after {count} frames ({failure})"
-            warnings.warn(line, stacklevel=3)
+        last = None
+        for time in times:
+            frame, end = next(self._clip.frames(time), (None, last))
+            if end != last:
+                last = end
+                yield self._clip.picture(frame)
 
-    def _upright(self, frame: av.VideoFrame) -> np.ndarray:
-        """The frame as an RGB array (H, W, 3) uint8, turned upright; transparency is laid over white."""
-        width, height = self._unturned_size
-        if any(part.is_alpha for part in frame.format.components):
-            array = np.array(over_white(Image.fromarray(frame.to_ndarray(format="rgba", width=width, height=height))))
-        else:
-            array = frame.to_ndarray(format="rgb24", width=width, height=height)
-        return np.ascontiguousarray(np.rot90(array, self._quarter_turns))
-
-
-def _scan(path: Path) -> tuple[int, Fraction]:
-    """The number of frames and the seconds from the first to the last, from their packets, which are not decoded."""
-    stamps = []
-    with open_media(path) as container:
-        stream = picture_stream(container)
-        try:
-            stamps.extend(packet.pts for packet in container.demux(stream) if packet.pts is not None)
-        except av.FFmpegError:
-            pass  # the clip breaks off there
-        return len(stamps), (max(stamps) - min(stamps)) * stream.time_base
+    def _passed(self, times: list[Fraction]) -> Iterator[np.ndarray]:
+        """The frames of one pass that are on screen at these ascending times; each frame once."""
+        times = iter(times)
+        due = next(times, None)
+        for frame, end in self._clip.frames(Fraction(0)):
+            if due is None:
+                return
+            if due < end:
+                yield self._clip.picture(frame)
+            while due is not None and due < end:
+                due = next(times, None)

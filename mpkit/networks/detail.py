@@ -190,9 +190,13 @@ def sample_picture(picture: Tensor, flow: Tensor, size: int) -> Tensor:
 
 def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:
     """The detail path at another resolution: premultiplied RGBA (B, 4, size, size) from the picture at its own
-    megapixels. Only flow, mask and colour are enlarged, so strokes and pores stay as sharp as the picture has them."""
+    megapixels. Only flow, mask and colour are enlarged, so strokes and pores stay as sharp as the picture has them.
+
+    picture (B, 4, N, N): the crop in `size` pixels, or more of the picture around it, which the flow may reach."""
     mask, colour = (
         F.interpolate(layer.contiguous(), size=(size, size), mode="bilinear", align_corners=False)
         for layer in (detail.mask, detail.colour)
     )
-    return torch.lerp(colour, sample_picture(picture, detail.flow, size), mask)  # one pass over the megapixels
+    crop_share = min(1, size / picture.shape[-1])  # of the picture's side
+    grid = resize_flow(detail.flow, size).movedim(1, -1) * crop_share
+    return torch.lerp(colour, sample(picture, grid, padding="border"), mask)  # one pass over the megapixels

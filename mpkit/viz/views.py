@@ -12,11 +12,10 @@ from torch import Tensor
 
 from mpkit.actions import ACTIONS, READING, vector
 from mpkit.animation.animator import Animator, Portrait
-from mpkit.animation.still import over_background
+from mpkit.animation.still import over_background, resized
 from mpkit.animation.transfer import FrameMotion
 from mpkit.geometry import Pose, angles_from_rotation, identity_flow, identity_grid, rotation_from_angles
 from mpkit.networks.base import Driven
-from mpkit.networks.detail import render_at
 from mpkit.networks.warp import Warp
 from mpkit.viz.flows import flow_colours
 from mpkit.viz.style import principal_directions
@@ -99,7 +98,7 @@ class MotionViews:
         if not animator.model.config.detail:
             raise ValueError("the views need a model with the detail path")
         self.animator, self.portrait = animator, portrait
-        self.background = torch.nn.functional.interpolate(portrait.background, size=(SIDE, SIDE), mode="area")
+        self.small = resized(portrait, SIDE)
         self.colours = ComponentColours(portrait.avatar.canonical)
 
     @property
@@ -130,11 +129,10 @@ class MotionViews:
     @torch.inference_mode()
     def __call__(self, depth: float = 0.4, **values: float) -> Views:
         """The views of a motion. `depth`: of the slice, from 0 (nearest) to 1 (farthest)."""
-        driven = self.animator.drive(self.portrait, self.motion(**values))
-        foreground = render_at(self.portrait.picture, driven.rendering.detail.float(), SIDE)
+        head = self.animator.head(self.small, self.motion(**values))
         return Views(
-            over_background(foreground, self.background), draw_lattice(driven.warp), draw_flow(driven),
-            self.colours.slice(driven.volume, depth),
+            over_background(head.in_crop, self.small.background), draw_lattice(head.driven.warp),
+            draw_flow(head.driven), self.colours.slice(head.driven.volume, depth),
         )  # fmt: skip
 
 

@@ -66,7 +66,10 @@ class Teacher:
         """`size`: side of its pictures in pixels, which are averaged down from the model's where that is larger."""
         self.animator, self.size = Animator(load_model(weights), device), size
         side = max(size, self.animator.model.config.image_size)
-        self.portraits = [self.animator.portrait(read_image(path), size=side) for path in portraits]
+        made = (self.animator.portrait(read_image(path), size=side) for path in portraits)
+        self.portraits = [
+            dataclasses.replace(portrait, wide=portrait.masked) for portrait in made
+        ]  # colours within [0, alpha]
         self.transfers = [Transfer(portrait.motion, "absolute", "source") for portrait in self.portraits]
         self.stored: dict[tuple, Tensor] = {}
 

@@ -1,0 +1,54 @@
+"""The correction at rest (ours): a portrait in its own motion is its picture.
+
+The networks do not render a portrait's own motion exactly as the picture shows it: the flow is off by parts of a pixel,
+and the mask takes what they cannot know, such as closed lips that the tracker reads as a half open mouth, for hidden.
+Both errors are measured once, with the portrait's own motion, and taken off at every motion: the flow's at the point of
+the source that is sampled, the mask's at that point too.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mpkit.geometry import identity_flow, resize_flow, sample
+from mpkit.networks.detail import Detail
+
+INVERSION_STEPS = 5  # the offset's slope is about 0.1, so each step adds a digit
+
+
+class RestError(NamedTuple):
+    """What the networks change at a portrait's own motion."""
+
+    offset: Tensor  # (1, 2, h, w) from each pixel to where the flow samples it
+    replaced: Tensor  # (1, 1, S, S) share of each pixel that is not sampled from the source
+
+    @staticmethod
+    def of(detail: Detail) -> "RestError":
+        """The error of a rendering in the portrait's own motion."""
+        return RestError(detail.flow - identity_flow(*detail.flow.shape[2:], detail.flow.device), 1 - detail.mask)
+
+    def removed_from(self, detail: Detail) -> Detail:
+        """The detail path's layers of any motion without this error. At the portrait's own motion the flow then is the
+        identity and the mask 1."""
+        flow = self._corrected(detail.flow)
+        replaced = _at(self.replaced, resize_flow(flow, detail.mask.shape[-1]))
+        return detail._replace(flow=flow, mask=(detail.mask + replaced).clamp_max(1))
+
+    def _corrected(self, flow: Tensor) -> Tensor:
+        """The flow (1, 2, h, w) x that solves x + offset(x) = `flow`, by a fixed-point iteration from the identity,
+        which solves it at the portrait's own motion. A step counts only where it comes nearer: where the offset folds
+        the picture, as at lips that are read as open, there may be no solution."""
+        found = identity_flow(*flow.shape[2:], flow.device)
+        missing = found + self.offset - flow
+        for _ in range(INVERSION_STEPS):
+            step = found - missing
+            left = step + _at(self.offset, step) - flow
+            nearer = left.norm(dim=1, keepdim=True) < missing.norm(dim=1, keepdim=True)
+            found, missing = torch.where(nearer, step, found), torch.where(nearer, left, missing)
+        return found
+
+
+def _at(values: Tensor, flow: Tensor) -> Tensor:
+    """Values (1, C, H, W) at the source coordinates of a flow (1, 2, h, w): (1, C, h, w)."""
+    return sample(values, flow.movedim(1, -1), padding="border")

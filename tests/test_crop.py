@@ -133,6 +133,13 @@ def test_paste_has_no_seam_at_the_border():
     np.testing.assert_array_equal(pasted[:, 100], pasted[100, :])
 
 
+def test_what_lies_beyond_the_picture_has_no_stripes():
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    pixels = cut(noise, Crop(180, 100, 60), 120)
+    assert np.array_equal(pixels[:, :80], noise[40:160, 120:200])
+    assert np.abs(np.diff(pixels[:, 95:].astype(int), axis=0)).max() < 20 < np.abs(np.diff(noise.astype(int))).mean()
+
+
 def test_crop_may_reach_beyond_the_picture():
     picture = smooth_picture(100, 100)
     crop = Crop(5, 95, 60)

@@ -13,11 +13,12 @@ from mpkit import Animator, Options
 from mpkit.actions import ACTIONS, vector
 from mpkit.animation.driver import open_driver
 from mpkit.animation.motion_file import MotionTrack
-from mpkit.animation.transfer import FrameMotion, Transfer, transfer_frames
+from mpkit.animation.options import Controls
+from mpkit.animation.transfer import FrameMotion, Transfer, rest_of, transfer_frames
 from mpkit.assets import EXAMPLES
 from mpkit.faces.crop import Crop
 from mpkit.faces.trackers import make_tracker
-from mpkit.geometry import angles_from_rotation, identity_pose
+from mpkit.geometry import angles_from_rotation, identity_pose, rotation_from_angles
 from mpkit.media.images import read_image
 from mpkit.media.video_reader import VideoReader
 from mpkit.media.video_writer import VideoWriter
@@ -37,8 +38,6 @@ def portrait(animator):
 
 
 def motion(x=0.0, y=0.0, scale=1.0, yaw=0.0, roll=0.0, **numbers) -> FrameMotion:
-    from mpkit.geometry import rotation_from_angles
-
     rotation = rotation_from_angles(*torch.tensor([[yaw], [0.0], [roll]], dtype=torch.float32))
     pose = identity_pose()._replace(
         rotation=rotation, translation=torch.tensor([[x, y, 0.0]]), scale=torch.tensor([float(scale)])
@@ -218,3 +217,30 @@ def test_a_cut_out_stays_cut_out(animator, cut_out_file, tmp_path, far):
     animator.animate(cut_out_file, EXAMPLES / "turn.json", tmp_path / "o.mp4", Options(max_frames=1))
     ((_, frame),) = VideoReader(tmp_path / "o.mp4")
     assert frame[2, 2].min() > 250  # white elsewhere
+
+
+def test_transparent_corners_do_not_make_a_picture_a_cut_out(animator, portrait, tmp_path):
+    """The person is found as in the opaque picture, and alpha stays where it is."""
+    image = read_image(SOURCE)
+    alpha = np.full(image.shape[:2], 250, np.uint8)
+    alpha[:5, :5] = 0
+    made = animator.portrait(np.dstack([image, alpha]), size=256)
+    assert not made.cut_out and np.array_equal(made.lay_alpha(animator.head(made, motion(0.5))), alpha)
+    assert (made.picture - portrait.picture).abs()[:, 3].mean() < 0.02
+
+
+@pytest.mark.parametrize("angles", [(0, 0, -18), (0, 30, 0), (25, 0, 0)])
+def test_a_head_that_leans_is_not_at_rest(angles):
+    """Else portraits would lean to the other side whenever such a driver is upright."""
+    rotation = rotation_from_angles(*torch.tensor(angles, dtype=torch.float32)[:, None])
+    leaning = motion()._replace(pose=identity_pose()._replace(rotation=rotation))
+    bounded = torch.stack(angles_from_rotation(rest_of([leaning]).pose.rotation))
+    assert bounded.abs().max() == pytest.approx(10, abs=1e-3)
+
+
+def test_a_cut_at_which_the_head_turns_is_found(portrait):
+    transfer = Transfer(portrait.motion, controls=Controls(smoothing=0.5))
+    transfer.reference = motion()
+    shots = [motion(roll=20), motion(roll=20), motion(roll=-20), motion(roll=-20)]
+    moved = [frame for _, frame, _ in transfer_frames([(None, shot) for shot in shots], transfer, 25.0)]
+    torch.testing.assert_close(moved[2].pose.rotation, moved[3].pose.rotation, atol=1e-5, rtol=0)  # nothing is mixed

@@ -240,3 +240,30 @@ def test_interlaced_clip(tmp_path):
     frames = [picture(index) for index in range(6)]
     _, made = read(encode(tmp_path / "a.avi", "mpeg2video", frames, flags="+ildct+ilme"))
     assert len(made) == 6 and difference(made[2], picture(2)) < 8
+
+
+def test_gif_without_the_times_of_its_frames(tmp_path):
+    """Each frame is shown for 100 ms, as in a browser."""
+    frames = [Image.new("P", (32, 24), index) for index in range(6)]
+    for frame in frames:
+        frame.putpalette([level for index in range(256) for level in (40 * index % 256,) * 3])
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], disposal=0)
+    assert "duration" not in Image.open(tmp_path / "a.gif").info
+    reader = VideoReader(tmp_path / "a.gif")
+    assert len(list(reader)) == 6 and reader.rate == 10
+
+
+@pytest.mark.parametrize("start", [0, 5, 100])
+def test_clip_whose_times_begin_late_is_as_long(tmp_path, start):
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 4 * index, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = start * 25 + index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    reader = VideoReader(path)
+    assert float(reader.duration) == pytest.approx(2, abs=0.1) and len(list(reader)) == 50
+    assert len(list(reader.samples(10))) == 10

@@ -112,7 +112,7 @@ class Animator:
                 anchors = self.model.neutral_anchors(small, head_motion, anchors_in(found, still.crop).to(self.device))
                 avatar = self.model.source(small, head_motion, anchors)
             layers = image, still.crop, still.size, wide, background
-            portrait = Portrait(*layers, avatar, motion, NO_CORRECTION, alpha=alpha)
+            portrait = Portrait(*layers, avatar, motion, NO_CORRECTION, alpha=alpha, cut_out=still.cut_out)
             portrait = self._corrected(portrait, tracker)
         at_rest = self.drive(portrait, portrait.motion).rendering.detail
         return portrait if at_rest is None else replace(portrait, rest_error=RestError.of(at_rest.float()))

@@ -104,11 +104,13 @@ def _pictures(show: View, unmoved: AnimatedHead, rendered: Rendered, settings: t
     its own."""
     options, result = settings
     unchanged = show(unmoved)
-    last = picture = None
+    last, picture, seen, noted = None, None, False, False
     with contextlib.closing(prefetch(rendered)) as stream:
         for driver_picture, animated, found in stream:
             result.without_face += not found
-            if not found and result.without_face == 1:
+            seen = seen or found
+            if seen and result.without_face and not noted:
+                noted = True
                 warnings.warn("some driver frames show no face: they hold the last motion", stacklevel=2)
             if animated is not last:  # the picture of a held motion is not pasted again
                 last = animated

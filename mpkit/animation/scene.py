@@ -17,9 +17,11 @@ from mpkit.animation.head_frame import Similarity
 from mpkit.faces.crop import Crop, paste
 from mpkit.faces.matte import Matte, fill_background
 
-BODY_REACH = 6.0  # half sides of the head crop: how far from the head a body is looked for
-BODY_SIDE = 768  # pixels along a side of the view in which it is looked for
-MAX_UNSURE_ALPHA = 0.35  # in that view; up to this alpha becomes 0, from 1 minus this on 1
+# How far from the head a body is looked for, in half sides of the head crop; over how many half sides of this view it goes
+# over to the one before
+BODY_VIEWS = ((6.0, 0.0), (2.5, 0.3))
+BODY_SIDE = 768  # pixels along a side of the views in which it is looked for
+MAX_UNSURE_ALPHA = 0.35  # in these views; up to this alpha becomes 0, from 1 minus this on 1
 FILL_FEATHER = 0.6  # half sides of the head crop over which the background of the crop goes over to that of the picture
 FACE_REACH = 0.6  # half sides of the head crop around its centre: this part is not stretched
 MAX_STRETCH = 3.0  # of what lies between head and edge; more looks like stripes
@@ -35,17 +37,23 @@ class Layers(NamedTuple):
     background: np.ndarray  # (H, W, 3) the picture without the person
 
 
-def separate(image: np.ndarray, crop: Crop, person: np.ndarray, background: np.ndarray) -> Layers:
-    """The layers of a picture (H, W, 3) uint8. In its head crop they are given: person (S, S, 4), background (S, S, 3),
-    float32 to 255."""
+def separate(image: np.ndarray, crop: Crop, wide: np.ndarray, background: np.ndarray) -> Layers:
+    """The layers of a picture (H, W, 3) uint8. In its head crop and around it the person is given, `wide` (N, N, 4), and
+    in the crop the background (S, S, 3); both float32 to 255.
+
+    Farther away the body is looked for in ever closer views: the segmenter finds it best in those that a person fills."""
     height, width = image.shape[:2]
     corners = crop.to_crop(np.float32([(0, 0), (width, 0), (0, height), (width, height)]))
-    view = replace(crop, radius=crop.radius * float(np.clip(np.abs(corners).max(), 1, BODY_REACH)))
+    alpha = np.zeros((height, width), np.float32)
     with Matte() as matte:
-        alpha = paste(np.zeros((height, width), np.float32), matte.in_crop(image, view, BODY_SIDE), view, 0)
-    alpha = ((alpha - MAX_UNSURE_ALPHA) / (1 - 2 * MAX_UNSURE_ALPHA)).clip(0, 1)
+        for reach, feather in BODY_VIEWS:
+            view = replace(crop, radius=crop.radius * min(reach, max(1.0, float(np.abs(corners).max()))))
+            found = matte.in_crop(image, view, BODY_SIDE)
+            found = ((found - MAX_UNSURE_ALPHA) / (1 - 2 * MAX_UNSURE_ALPHA)).clip(0, 1)
+            alpha = paste(alpha, found, view, feather)
     filled = paste(fill_background(image, alpha).astype(np.float32), background, crop, FILL_FEATHER)
-    alpha = paste(alpha, np.ascontiguousarray(person[..., 3]) / 255, crop)[..., None]
+    view = replace(crop, radius=crop.radius * len(wide) / len(background))
+    alpha = paste(alpha, np.ascontiguousarray(wide[..., 3]) / 255, view, 1 - crop.radius / view.radius)[..., None]
     return Layers(np.concatenate([image - (1 - alpha) * filled, 255 * alpha], axis=2), filled)
 
 

@@ -21,6 +21,7 @@ from mpkit.media.transparency import split_alpha
 from mpkit.networks.base import Driven
 
 HEAD_REACH = 0.75  # half sides of the head crop, from its centre to crown and chin
+MAX_BACKGROUND_ALPHA = 0.05  # of the segmenter, where there is no person
 MIN_MAX_GROWTH, MAX_GROWTH = 1.1, 2.0  # limits of `Still.max_growth`
 
 
@@ -51,27 +52,32 @@ class Still:
     background: Tensor  # (1, 3, S, S) the crop without the person
     # (H, W) uint8 of a picture with transparent parts, which `image` has over white; else None
     alpha: np.ndarray | None = field(default=None, kw_only=True)
+    cut_out: bool = field(default=False, kw_only=True)  # whether `alpha` is that of the person, and moves along
 
     @staticmethod
     def of(picture: np.ndarray, face: Face, size: str | int, smallest: int, matte: Matte) -> "Still":
         """The still of a face in a picture, RGB or straight RGBA, on the CPU; `size` and `smallest` as in `crop_side`.
 
-        In a cut-out picture, what is opaque is the person. Raises MediaError."""
+        In a cut-out picture, see `is_cut_out`, what is opaque is the person. Raises MediaError."""
         image, opacity = split_alpha(picture)
         crop = Crop.turned_with(face)
         side = crop_side(size, crop, smallest)
         if side == round(2 * crop.radius) and not crop.angle:
             crop = crop.snapped(side)
         view, view_side = segmented_view(crop, side)
-        pixels = cut(image, view, view_side)
-        if opacity is None:
-            alpha = matte(pixels)
-            background = fill_background(pixels, alpha)
+        pixels, margin = cut(image, view, view_side), (view_side - side) // 2
+        pixels[margin : margin + side, margin : margin + side] = cut(image, crop, side)
+        alpha, shown = matte(pixels), None
+        if opacity is not None:
+            shown = cut(opacity, view, view_side) / np.float32(255)
+        if shown is not None and is_cut_out(shown, alpha):
+            alpha, background = shown, np.full_like(pixels, 255)
         else:
-            alpha, background = cut(opacity, view, view_side) / np.float32(255), np.full_like(pixels, 255)
+            background, shown = fill_background(pixels, alpha), None
         background, alpha = to_tensor(background), to_tensor(alpha[..., None] * 255)
         wide = torch.cat([to_tensor(pixels) - (1 - alpha) * background, alpha], dim=1)
-        return Still(image, crop, side, wide, _centre(background, side), alpha=opacity)
+        settings = {"alpha": opacity, "cut_out": shown is not None}
+        return Still(image, crop, side, wide, _centre(background, side), **settings)
 
     @property
     def picture(self) -> Tensor:
@@ -81,9 +87,9 @@ class Still:
     @functools.cached_property
     def layers(self) -> Layers:
         """The whole picture as two layers. They are made when a head first goes far from its place."""
-        if self.alpha is not None:
+        if self.cut_out:
             return cut_out(self.image, self.alpha)
-        return separate(self.image, self.crop, *map(_to_pixels, (self.picture, self.background)))
+        return separate(self.image, self.crop, *map(_to_pixels, (self.wide, self.background)))
 
     def lay(self, head: AnimatedHead) -> np.ndarray:
         """The whole picture with an animated head in it, (H, W, 3) uint8."""
@@ -93,6 +99,8 @@ class Still:
 
     def lay_alpha(self, head: AnimatedHead) -> np.ndarray:
         """The alpha (H, W) uint8 of `lay` for a picture that has one."""
+        if not self.cut_out:
+            return self.alpha
         if head.similarity != IDENTITY:
             return self._moved_person(head)[..., 3].round().clip(0, 255).astype(np.uint8)
         alpha = _to_pixels(head.rgba[:, 3:])[..., 0].round().clip(0, 255).astype(np.uint8)
@@ -121,6 +129,13 @@ class Still:
         """(1, 4, S, S): the crop times its alpha, and the alpha, as the networks take a picture."""
         foreground, alpha = self.picture.split([3, 1], dim=1)
         return torch.cat([(foreground + (1 - alpha) * self.background) * alpha, alpha], dim=1)
+
+
+def is_cut_out(opacity: np.ndarray, alpha: np.ndarray) -> bool:
+    """Whether a picture shows a person without background: where `alpha` (H, W) has none of the person, most of the
+    picture is transparent. opacity (H, W): that of the picture; both in [0, 1]."""
+    background = opacity[alpha < MAX_BACKGROUND_ALPHA]
+    return background.size > 0 and float((background < 0.5).mean()) > 0.5
 
 
 def resized(still: Still, side: int) -> Still:

@@ -21,11 +21,11 @@ from mpkit.actions import ACTIONS
 from mpkit.animation.options import Controls, Part
 from mpkit.animation.view_range import limited
 from mpkit.faces.crop import Crop, pose_in
-from mpkit.faces.face import MAX_GROWTH, Face
+from mpkit.faces.face import MAX_GROWTH, MIN_TURN_COSINE, Face
 from mpkit.geometry import Pose, angles_from_rotation, rotation_from_angles
 
 STREAM_REST_SECONDS = 1.0  # of a driver that cannot be read ahead, rest is looked for in its first second
-MAX_REST_JAW, MAX_REST_YAW = 0.15, 10.0  # jawOpen and degrees; a mouth more open, a head turned farther is not at rest
+MAX_REST_JAW, MAX_REST_ANGLE = 0.15, 10.0  # jawOpen, degrees; a mouth more open, a head turned farther is not at rest
 MIN_GROWTH = 0.5  # of a driven portrait's head: smaller, it would leave a gap in its clothes
 MAX_GAZE = 1.5  # of a driven portrait, in x and in y
 EYE_LOOK_ACTIONS = [index for index, name in enumerate(ACTIONS) if name.startswith("eyeLook")]
@@ -64,15 +64,16 @@ class FrameMotion(NamedTuple):
         """This motion, its mouth no wider open and its head turned no farther than at rest."""
         numbers, jaw = self.numbers.clone(), ACTIONS.index("jawOpen")
         numbers[:, jaw].clamp_(max=MAX_REST_JAW)
-        yaw, pitch, roll = angles_from_rotation(self.pose.rotation)
-        rotation = rotation_from_angles(yaw.clamp(-MAX_REST_YAW, MAX_REST_YAW), pitch, roll)
+        angles = angles_from_rotation(self.pose.rotation)
+        rotation = rotation_from_angles(*(angle.clamp(-MAX_REST_ANGLE, MAX_REST_ANGLE) for angle in angles))
         return self._replace(pose=self.pose._replace(rotation=rotation), numbers=numbers)
 
     def follows(self, last: "FrameMotion") -> bool:
         """Whether this motion can be the next frame after `last` in one shot, see `same_shot`."""
         step = (self.pose.translation - last.pose.translation).norm() / last.pose.scale
         growth = self.pose.scale / last.pose.scale
-        return bool(step < 1 and 1 / MAX_GROWTH < growth < MAX_GROWTH)
+        cosine = ((self.pose.rotation * last.pose.rotation).sum() - 1) / 2  # of the angle between the rotations
+        return bool(step < 1 and 1 / MAX_GROWTH < growth < MAX_GROWTH and cosine > MIN_TURN_COSINE)
 
     def corrected(self, correction: "FrameMotion") -> "FrameMotion":
         """This motion with a correction applied: its pose before this one, its numbers and latent added."""

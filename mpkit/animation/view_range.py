@@ -18,7 +18,7 @@ from mpkit.geometry import angles_from_rotation, rotation_from_angles
 # Yaw of a still as the tracker reads it, and how far the head may be turned from there towards the camera and past it,
 # and away from it; degrees
 OWN_YAW = (0.0, 14.0, 27.0, 37.0, 47.0, 55.0)
-YAW_TOWARDS = (36.0, 36.0, 26.0, 22.0, 16.0, 8.0)
+YAW_TOWARDS = (36.0, 40.0, 35.0, 25.0, 20.0, 12.0)
 YAW_AWAY = (36.0, 30.0, 22.0, 18.0, 12.0, 7.0)
 # Pitch of a still, and how far it may nod from there in the same way
 OWN_PITCH = (0.0, 15.0, 25.0, 40.0)

@@ -99,14 +99,16 @@ def _usage() -> str:
 
 @contextlib.contextmanager
 def _notes() -> Iterator[None]:
-    """Prints warnings of mpkit as one line each, and hides those of other libraries."""
-    package = str(Path(__file__).parents[1])
+    """Prints warnings of mpkit as one line each, each line once, and hides those of other libraries."""
+    package, printed = str(Path(__file__).parents[1]), set()
 
     def show(message, category, filename, *_, **__):
-        if filename.startswith(package):
+        line = f"mpkit: note: {' '.join(str(message).split())}"
+        if filename.startswith(package) and line not in printed:
             from tqdm import tqdm
 
-            tqdm.write(f"mpkit: note: {' '.join(str(message).split())}", file=sys.stderr)
+            printed.add(line)
+            tqdm.write(line, file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")

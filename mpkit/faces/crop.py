@@ -19,6 +19,9 @@ from mpkit.geometry import Pose
 
 FEATHER = 0.06  # half sides of the crop over which a pasted crop fades out towards its border
 MAX_UPRIGHT_ROLL = 10.0  # degrees; networks render a head that leans this far in an upright crop, and turns of 10 more
+CORNERS = np.float32([(-1, -1), (1, -1), (-1, 1), (1, 1)])  # of a crop, in its coordinates
+SOFT_EDGE = 0.02  # half sides of the crop: so far beyond the picture the blur sets in, and it is whole at twice as far
+BLUR_SIDE, BLUR = 64, 3.0  # pixels: what is blurred has this side, standard deviation
 
 Strip = tuple[slice, slice]  # rows and columns of a picture
 
@@ -81,11 +84,23 @@ def pose_in(face: Face, crop: Crop) -> Pose:
 
 
 def cut(image: np.ndarray, crop: Crop, size: int) -> np.ndarray:
-    """The crop of a picture (H, W, 3) uint8, resized to (size, size, 3) uint8; outside the picture, its border pixels.
+    """The crop of a picture (H, W, 3) uint8, resized to (size, size, 3) uint8; outside the picture, its border pixels,
+    blurred, since border pixels that repeat look like stripes.
 
     Positions are exact to fractions of a pixel. It is resampled bicubically to enlarge, by an area average to shrink.
     """
-    return _resample(image, _Square.of_crop(crop, size), (size, size), cv2.BORDER_REPLICATE)
+    pixels = _resample(image, _Square.of_crop(crop, size), (size, size), cv2.BORDER_REPLICATE)
+    corners, extent = crop.to_picture(CORNERS), np.float32(image.shape[1::-1])
+    reach = max(-corners.min(), (corners - extent).max()) / crop.radius  # half sides of the crop
+    if pixels.ndim < 3 or reach < SOFT_EDGE:
+        return pixels
+    centres = (np.arange(size, dtype=np.float32) * 2 + 1) / size - 1
+    place = crop.to_picture(np.stack(np.meshgrid(centres, centres), -1))
+    beyond = np.maximum(-place, place - extent).max(-1) / np.float32(crop.radius)
+    share = (beyond / SOFT_EDGE - 1).clip(0, 1)[..., None]
+    small = cv2.resize(pixels, (BLUR_SIDE, BLUR_SIDE), interpolation=cv2.INTER_AREA)
+    blurred = cv2.resize(cv2.GaussianBlur(small, None, BLUR), (size, size), interpolation=cv2.INTER_CUBIC)
+    return (pixels + share * (blurred - pixels.astype(np.float32))).round().clip(0, 255).astype(np.uint8)
 
 
 def paste(canvas: np.ndarray, picture: np.ndarray, crop: Crop, feather: float = FEATHER) -> np.ndarray:
@@ -95,7 +110,7 @@ def paste(canvas: np.ndarray, picture: np.ndarray, crop: Crop, feather: float = 
     no seam shows.
     """
     height, width = canvas.shape[:2]
-    corners = crop.to_picture(np.float32([(-1, -1), (1, -1), (-1, 1), (1, 1)]))
+    corners = crop.to_picture(CORNERS)
     x0, y0 = np.floor(corners.min(0)).astype(int).clip(0).tolist()
     x1, y1 = np.ceil(corners.max(0)).astype(int).clip(None, (width, height)).tolist()
     result = canvas.copy()

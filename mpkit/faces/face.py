@@ -13,7 +13,9 @@ import torch
 from mpkit.errors import NoFaceError
 from mpkit.geometry import angles_from_rotation
 
-MAX_GROWTH = 1.35  # of a head from one frame to the next; beyond it, it is another shot
+# From one frame to the next; beyond them, it is another shot.
+MAX_GROWTH = 1.35  # of a head
+MIN_TURN_COSINE = 0.82  # of the angle by which it turns: 35 degrees
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,10 @@ def is_near(face: Face, reference: Face) -> bool:
 
 
 def same_shot(face: Face, last: Face) -> bool:
-    """Whether a face can be that of the next frame after `last`: it is about where it was, and about as large."""
-    return is_near(face, last) and 1 / MAX_GROWTH < face.radius / last.radius < MAX_GROWTH
+    """Whether a face can be that of the next frame after `last`: it is about where it was, about as large, and turned
+    about as far."""
+    cosine = ((face.rotation * last.rotation).sum() - 1) / 2
+    return is_near(face, last) and 1 / MAX_GROWTH < face.radius / last.radius < MAX_GROWTH and cosine > MIN_TURN_COSINE
 
 
 def bounding_box(points: np.ndarray) -> tuple[float, float, float, float]:

@@ -1,4 +1,4 @@
-"""Animated pictures that Pillow decodes and FFmpeg does not: WebP, and AVIF with its transparency."""
+"""Animated pictures that Pillow decodes and FFmpeg does not: WebP, AVIF with its transparency, GIF without times."""
 
 import warnings
 from collections.abc import Iterator
@@ -19,17 +19,18 @@ _USUAL_DURATION = 100
 
 
 def is_animation(path: Path) -> bool:
-    """Whether a file is an animated WebP or AVIF."""
+    """Whether a file is an animated WebP or AVIF, or a GIF without the times of its frames."""
     check_file(path)
     try:
         with open_picture(path) as image:
-            return image.format in ("AVIF", "WEBP") and is_animated(image)
+            without_times = image.format == "GIF" and "duration" not in image.info  # FFmpeg reads one frame of such
+            return (image.format in ("AVIF", "WEBP") or without_times) and is_animated(image)
     except Exception:  # damaged, or no picture
         return False
 
 
 class Animation:
-    """An animated WebP or AVIF, decoded one frame at a time; a clip as `VideoReader` needs it.
+    """An animated picture, decoded one frame at a time; a clip as `VideoReader` needs it.
 
     Attributes: `width`, `height` (pixels, upright), `duration` (Fraction, seconds of all), `rate` (Fraction, average
     frames a second), `has_audio`. Raises MediaError."""
@@ -50,7 +51,7 @@ class Animation:
         if durations:
             self.duration = sum(map(_seconds, durations))
         else:
-            self.duration = _track_duration(path) or first * self._count
+            self.duration = (image.format != "GIF" and _track_duration(path)) or first * self._count
         rate = (self._count / self.duration).limit_denominator(MAX_DENOMINATOR)
         self.rate = min(max(rate, MIN_RATE), MAX_RATE)
 

@@ -62,6 +62,9 @@ class ClipFile:
         stream = picture_stream(container)
         own_duration = max(stream.duration or 0, 0) * stream.time_base
         rate, duration = stream.average_rate, own_duration or Fraction(max(container.duration or 0, 0), SECOND)
+        delay = max(0, self._first_pts * stream.time_base)  # the duration of some formats includes it
+        if "matroska" in container.format.name and not own_duration and duration > delay:
+            duration, delay = duration - delay, 0
         # Clips recorded by a browser have neither; the rate of a GIF or PNG is estimated from its first frames alone.
         if not rate or rate > MAX_RATE or not duration or container.format.name in _ANIMATED_PICTURES:
             count, length = _scan(self.path)
@@ -72,7 +75,6 @@ class ClipFile:
         self.rate = min(max(rate, MIN_RATE), MAX_RATE)
         self._min_end: Fraction | None = None  # a clip that ends before this is incomplete; None: not known
         if own_duration or not self.has_audio:
-            delay = max(0, self._first_pts * stream.time_base)  # the duration of some formats includes it
             self._min_end = duration - delay - MISSING_TIME
 
     def frames(self, start: Fraction) -> Iterator[tuple[av.VideoFrame, Fraction]]:

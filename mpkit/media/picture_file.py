@@ -27,6 +27,9 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2")  # of an I
 _HEIC_SEQUENCE_BRANDS = (b"hevc", b"hevx", b"hevm", b"hevs", b"msf1")
 _OTHER_KINDS = {  # by the first bytes
     b"8BPS": "a Photoshop file",
+    b"\x00\x00\x01\x00": "an icon",
+    b"II*\x00": "a TIFF picture of a kind",
+    b"MM\x00*": "a TIFF picture of a kind",
     b"%PDF": "a PDF file",
     b"%!PS": "a PostScript file",
     b"<svg": "an SVG drawing",

@@ -17,8 +17,8 @@ from mpkit.animation.head_frame import Similarity
 from mpkit.faces.crop import Crop, paste
 from mpkit.faces.matte import Matte, fill_background
 
-# How far from the head a body is looked for, in half sides of the head crop; over how many half sides of this view it goes
-# over to the one before
+# Views in which a body is looked for: half side in those of the head crop; over how many half sides of its own it goes
+# over to the view before.
 BODY_VIEWS = ((6.0, 0.0), (2.5, 0.3))
 BODY_SIDE = 768  # pixels along a side of the views in which it is looked for
 MAX_UNSURE_ALPHA = 0.35  # in these views; up to this alpha becomes 0, from 1 minus this on 1
@@ -38,10 +38,10 @@ class Layers(NamedTuple):
 
 
 def separate(image: np.ndarray, crop: Crop, wide: np.ndarray, background: np.ndarray) -> Layers:
-    """The layers of a picture (H, W, 3) uint8. In its head crop and around it the person is given, `wide` (N, N, 4), and
-    in the crop the background (S, S, 3); both float32 to 255.
+    """The layers of a picture (H, W, 3) uint8. In its head crop and around it the person is given, `wide` (N, N, 4),
+    and in the crop the background (S, S, 3); both float32 to 255.
 
-    Farther away the body is looked for in ever closer views: the segmenter finds it best in those that a person fills."""
+    Elsewhere the body is looked for in ever closer views: the segmenter finds it best in those that a person fills."""
     height, width = image.shape[:2]
     corners = crop.to_crop(np.float32([(0, 0), (width, 0), (0, height), (width, height)]))
     alpha = np.zeros((height, width), np.float32)

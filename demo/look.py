@@ -36,6 +36,7 @@ THEME = gr.themes.Base(
 CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto; overflow: clip !important; }
 #title { padding: 0.4rem 0 0; }
+.prose code { overflow-wrap: anywhere; white-space: normal; }
 #title h1 { font-family: Georgia, "Times New Roman", serif; font-weight: 400; font-size: 2.2rem; margin: 0 0 0.3rem; }
 #title p { font-size: 1.05rem; max-width: 46rem; }
 #result video { max-height: 520px; }

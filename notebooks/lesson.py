@@ -16,7 +16,7 @@ try:
     import torch
 
     from mpkit import Animator, Motion
-    from mpkit.animation.animator import Portrait
+    from mpkit.animation.portrait import Portrait
     from mpkit.animation.transfer import FrameMotion, Transfer, transfer_frames
     from mpkit.assets import EXAMPLES
     from mpkit.geometry import rotation_from_angles

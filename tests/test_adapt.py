@@ -32,7 +32,7 @@ from mpkit.training.stages.adapt import FROZEN, STILL_PAIRS, AdaptObjective, ada
 from mpkit.weights import load_tensors
 
 SIZE = 64
-STEPS = 50
+STEPS = 60
 
 
 def bundled_people(seeds: range, size: int) -> list[dict]:

@@ -117,6 +117,7 @@ class Animator:
         at_rest = self.drive(portrait, portrait.motion).rendering.detail
         return portrait if at_rest is None else replace(portrait, rest_error=RestError.of(at_rest.float()))
 
+    @torch.inference_mode()
     def _corrected(self, portrait: Portrait, tracker: Tracker) -> Portrait:
         """The portrait with a correction of its pose and gaze, which the tracker may have misread in the picture.
 

@@ -31,7 +31,8 @@ from pathlib import Path
 import numpy as np
 
 from mpkit.actions import ACTIONS
-from mpkit.animation.animator import NO_CORRECTION, Animator
+from mpkit.animation.animator import Animator
+from mpkit.animation.portrait import NO_CORRECTION
 from mpkit.animation.transfer import FrameMotion, Transfer
 from mpkit.assets import DEFAULT_WEIGHTS
 from mpkit.errors import MediaError, NoFaceError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mpkit.animation.animator import Animator, Portrait
+from mpkit.animation.animator import Animator
+from mpkit.animation.portrait import Portrait
 from mpkit.animation.transfer import FrameMotion
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.evaluation import metrics

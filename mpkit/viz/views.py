@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from mpkit.actions import ACTIONS, READING, vector
-from mpkit.animation.animator import Animator, Portrait
+from mpkit.animation.animator import Animator
+from mpkit.animation.portrait import Portrait
 from mpkit.animation.still import over_background, resized
 from mpkit.animation.transfer import FrameMotion
 from mpkit.geometry import Pose, angles_from_rotation, identity_flow, identity_grid, rotation_from_angles

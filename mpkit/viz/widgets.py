@@ -5,7 +5,8 @@ import inspect
 import traceback
 from collections.abc import Callable
 
-from mpkit.animation.animator import Animator, Portrait
+from mpkit.animation.animator import Animator
+from mpkit.animation.portrait import Portrait
 from mpkit.viz.views import MotionViews
 
 PLOTLY = "application/vnd.plotly.v1+json"

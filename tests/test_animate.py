@@ -156,8 +156,9 @@ def test_a_correction_of_gaze_is_the_same_in_numbers_and_in_z(random_encoder, po
     assert corrected.correction.latent.abs().max() > 0.1 and np.array_equal(*frames)
 
 
-def test_drive_gives_what_frame_shows(animator, portrait):
-    """Without the correction at rest, which `drive` knows nothing of."""
+def test_drive_gives_what_frame_shows(animator, portrait, monkeypatch):
+    """Without the correction at rest and of painted spots, which `drive` knows nothing of."""
+    monkeypatch.setattr("mpkit.animation.animator.without_islands", lambda detail: detail)
     made = replace(animator.portrait(read_image(portrait), size=64), rest_error=None)
     made = replace(made, wide=made.avatar.picture)
     driven = animator.drive(made, made.motion)

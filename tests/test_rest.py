@@ -10,6 +10,7 @@ from face_pictures import SHARED, needs_shared
 
 from mpkit import Animator
 from mpkit.actions import ACTIONS
+from mpkit.animation.islands import without_islands
 from mpkit.animation.rest import RestError
 from mpkit.assets import EXAMPLES
 from mpkit.errors import NoFaceError
@@ -67,6 +68,20 @@ def test_an_error_is_taken_off_at_the_source_point_that_is_sampled():
     inside = (..., slice(2, -2), slice(step + 2, -2))
     torch.testing.assert_close(corrected.flow[inside], expected[inside], atol=1e-4, rtol=0)
     assert corrected.mask[inside].min() > 0.999
+
+
+def test_painted_spots_beside_the_person_are_not_shown():
+    """What is connected to the person stays painted; a spot that is not becomes the source."""
+    detail = make_detail(0, 0.02)
+    person, spot = torch.zeros(1, 1, SIZE, SIZE), torch.zeros(1, 1, SIZE, SIZE)
+    person[..., 6:20, 6:20], spot[..., 26:29, 26:29] = 1, 0.6
+    colour = torch.cat([detail.colour[:, :3], person + spot], dim=1)
+    source = torch.cat([detail.colour[:, :3], person], dim=1)
+    detail = detail._replace(colour=colour, warped=source, mask=torch.full_like(person, 0.3))
+    mask = without_islands(detail).mask
+    assert (mask[spot > 0] == 1).all() and (mask[person > 0] == 0.3).all()
+    alone = detail._replace(colour=source)
+    assert without_islands(alone) is alone
 
 
 @pytest.mark.parametrize("name", ["grace_hopper", "mona_lisa", "eileen_collins"])

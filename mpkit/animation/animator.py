@@ -19,6 +19,7 @@ from torch import Tensor
 from mpkit.actions import ACTIONS, NUMBERS
 from mpkit.animation.driver import Driver, open_driver
 from mpkit.animation.head_frame import divide, shoulders_left
+from mpkit.animation.islands import without_islands
 from mpkit.animation.options import Options, Progress, silent
 from mpkit.animation.output import Rendered, Result, Steps, finish, write_animation
 from mpkit.animation.portrait import NO_CORRECTION, Portrait, Source
@@ -194,7 +195,7 @@ class Animator:
         """A rendering at the portrait's size, premultiplied RGBA (1, 4, size, size), on black. `motion`: corrected."""
         if rendering.detail is None:
             return with_matte(self._enlarged(rendering.image, portrait.size), self._matte)
-        detail = rendering.detail.float()
+        detail = without_islands(rendering.detail.float())
         if portrait.rest_error is not None:
             detail = portrait.rest_error.removed_from(detail)
         if motion.shoulders.any():

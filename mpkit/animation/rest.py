@@ -44,7 +44,7 @@ class RestError(NamedTuple):
         for _ in range(INVERSION_STEPS):
             step = found - missing
             left = step + _at(self.offset, step) - flow
-            nearer = left.norm(dim=1, keepdim=True) < missing.norm(dim=1, keepdim=True)
+            nearer = (left * left).sum(1, keepdim=True) < (missing * missing).sum(1, keepdim=True)
             found, missing = torch.where(nearer, step, found), torch.where(nearer, left, missing)
         return found
 

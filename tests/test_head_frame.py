@@ -12,7 +12,7 @@ from mpkit.animation.head_frame import (
     MIN_SCALE,
     Similarity,
     divide,
-    shoulders_left,
+    remaining_shoulder_shift,
 )  # fmt: skip
 from mpkit.animation.scene import Layers, moved_person, over
 from mpkit.faces.crop import Crop, paste
@@ -84,8 +84,8 @@ def test_a_crop_is_moved_like_its_points():
 
 def test_shoulders_that_the_similarity_moves_are_moved_no_farther():
     offset = torch.tensor([[0.1, -0.05]])
-    torch.testing.assert_close(shoulders_left(offset, IDENTITY), offset)
-    assert not shoulders_left(offset, Similarity(1.0, 0.5, 1.0, 0.0)).any()
+    torch.testing.assert_close(remaining_shoulder_shift(offset, IDENTITY), offset)
+    assert not remaining_shoulder_shift(offset, Similarity(1.0, 0.5, 1.0, 0.0)).any()
 
 
 # The whole picture

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mpkit.actions import ACTIONS, NUMBERS
 from mpkit.animation.driver import Driver, open_driver
-from mpkit.animation.head_frame import divide, shoulders_left
+from mpkit.animation.head_frame import divide, remaining_shoulder_shift
 from mpkit.animation.islands import without_islands
 from mpkit.animation.options import Options, Progress, silent
 from mpkit.animation.output import Rendered, Result, Steps, finish, write_animation
@@ -187,7 +187,7 @@ class Animator:
         """The driven head of one frame, and how it is laid into the picture, see `head_frame.py`."""
         motion = motion.corrected(portrait.correction)
         pose, similarity = divide(motion.pose)
-        motion = motion._replace(pose=pose, shoulders=shoulders_left(motion.shoulders, similarity))
+        motion = motion._replace(pose=pose, shoulders=remaining_shoulder_shift(motion.shoulders, similarity))
         driven = self._drive(portrait, motion)
         return AnimatedHead(self._render(portrait, motion, driven.rendering), similarity, driven)
 

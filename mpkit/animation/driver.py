@@ -72,7 +72,7 @@ class ClipDriver(Driver):
     def rest(self):
         """It is looked for in REST_FRAMES frames of the clip, so that this takes seconds for a clip of any length."""
         best, last = None, None
-        with make_tracker(self.tracker) as tracker:
+        with make_tracker(self.tracker, video=True) as tracker:  # it looks first where the face was: much faster
             for picture in self.reader.samples(REST_FRAMES):
                 faces = tracker.detect(picture)
                 if not faces:

@@ -78,10 +78,11 @@ def divide(pose: Pose) -> tuple[Pose, Similarity]:
     return inner, Similarity(*shift, scale, excess)
 
 
-def shoulders_left(shoulders: Tensor, similarity: Similarity) -> Tensor:
-    """What is left to move the shoulders by, (1, 2), where a similarity moves them together with the head.
+def remaining_shoulder_shift(shoulders: Tensor, similarity: Similarity) -> Tensor:
+    """The shift (1, 2) of the shoulders, in the coordinates of the crop, that the similarity does not make already.
 
-    `shoulders` (1, 2): their offset from where the head pose predicts them, which is behind the head's shift."""
+    `shoulders` (1, 2): their offset from where the head pose predicts them. By the prediction they follow only a share
+    of the head's shift (FOLLOW_SHIFT); the similarity moves them by all of its own, and so makes a part of the offset."""
     ahead = torch.tensor([[similarity.x, similarity.y]]).abs() * (1 - torch.from_numpy(FOLLOW_SHIFT[:2]))
     return shoulders.sign() * (shoulders.abs() - ahead.to(shoulders)).clamp_min(0)
 

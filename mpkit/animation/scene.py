@@ -17,8 +17,8 @@ from mpkit.animation.head_frame import Similarity
 from mpkit.faces.crop import Crop, paste
 from mpkit.faces.matte import Matte, fill_background
 
-# Views in which a body is looked for: half side in those of the head crop; over how many half sides of its own it goes
-# over to the view before.
+# Square views around the head in which a body is looked for: (half side, in half sides of the head crop; width of the
+# blend into the view before it, in half sides of this view)
 BODY_VIEWS = ((6.0, 0.0), (2.5, 0.3))
 BODY_SIDE = 768  # pixels along a side of the views in which it is looked for
 MAX_UNSURE_ALPHA = 0.35  # in these views; up to this alpha becomes 0, from 1 minus this on 1

@@ -21,7 +21,7 @@ from mpkit.actions import ACTIONS
 from mpkit.animation.options import Controls, Part
 from mpkit.animation.view_range import limited
 from mpkit.faces.crop import Crop, pose_in
-from mpkit.faces.face import MAX_GROWTH, MIN_TURN_COSINE, Face
+from mpkit.faces.face import Face, continues
 from mpkit.geometry import Pose, angles_from_rotation, rotation_from_angles
 
 STREAM_REST_SECONDS = 1.0  # of a driver that cannot be read ahead, rest is looked for in its first second
@@ -69,11 +69,9 @@ class FrameMotion(NamedTuple):
         return self._replace(pose=self.pose._replace(rotation=rotation), numbers=numbers)
 
     def follows(self, last: "FrameMotion") -> bool:
-        """Whether this motion can be the next frame after `last` in one shot, see `same_shot`."""
+        """Whether this motion can be the next frame after `last` in one shot."""
         step = (self.pose.translation - last.pose.translation).norm() / last.pose.scale
-        growth = self.pose.scale / last.pose.scale
-        cosine = ((self.pose.rotation * last.pose.rotation).sum() - 1) / 2  # of the angle between the rotations
-        return bool(step < 1 and 1 / MAX_GROWTH < growth < MAX_GROWTH and cosine > MIN_TURN_COSINE)
+        return continues(step, self.pose.scale / last.pose.scale, (self.pose.rotation, last.pose.rotation))
 
     def corrected(self, correction: "FrameMotion") -> "FrameMotion":
         """This motion with a correction applied: its pose before this one, its numbers and latent added."""

@@ -124,8 +124,15 @@ def is_near(face: Face, reference: Face) -> bool:
 def same_shot(face: Face, last: Face) -> bool:
     """Whether a face can be that of the next frame after `last`: it is about where it was, about as large, and turned
     about as far."""
-    cosine = ((face.rotation * last.rotation).sum() - 1) / 2
-    return is_near(face, last) and 1 / MAX_GROWTH < face.radius / last.radius < MAX_GROWTH and cosine > MIN_TURN_COSINE
+    step = np.linalg.norm(face.centre - last.centre) / last.radius
+    return continues(step, face.radius / last.radius, (face.rotation, last.rotation))
+
+
+def continues(step, growth, rotations) -> bool:
+    """Whether a head moves as within one shot from one frame to the next. step: in its radii; growth: ratio of its
+    sizes; rotations: of both frames, arrays or tensors of the same shape, (3, 3) or (1, 3, 3)."""
+    cosine = ((rotations[0] * rotations[1]).sum() - 1) / 2  # of the angle between them
+    return bool(step < 1 and 1 / MAX_GROWTH < growth < MAX_GROWTH and cosine > MIN_TURN_COSINE)
 
 
 def bounding_box(points: np.ndarray) -> tuple[float, float, float, float]:

@@ -82,7 +82,7 @@ def remaining_shoulder_shift(shoulders: Tensor, similarity: Similarity) -> Tenso
     """The shift (1, 2) of the shoulders, in the coordinates of the crop, that the similarity does not make already.
 
     `shoulders` (1, 2): their offset from where the head pose predicts them. By the prediction they follow only a share
-    of the head's shift (FOLLOW_SHIFT); the similarity moves them by all of its own, and so makes a part of the offset."""
+    of the head's shift (FOLLOW_SHIFT); the similarity moves them by all of its own and so makes part of the offset."""
     ahead = torch.tensor([[similarity.x, similarity.y]]).abs() * (1 - torch.from_numpy(FOLLOW_SHIFT[:2]))
     return shoulders.sign() * (shoulders.abs() - ahead.to(shoulders)).clamp_min(0)
 

@@ -22,7 +22,7 @@ def without_islands(detail: Detail) -> Detail:
 
 
 def _islands(alpha: Tensor) -> Tensor | None:
-    """Which pixels of an alpha (1, 1, S, S) are not connected to its largest part, (1, 1, S, S) bool; None if all are."""
+    """The pixels of an alpha (1, 1, S, S) that are not connected to its largest part, bool; None if all are."""
     shown = (alpha[0, 0] > MIN_ALPHA).to(torch.uint8).cpu().numpy()
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(shown)
     if count < 3:  # the background and one part

@@ -16,6 +16,7 @@ from mpkit.errors import MpkitError, NoFaceError
 from mpkit.faces import Crop, cut, make_tracker, select_face
 from mpkit.faces.face import central_face, find_face
 from mpkit.faces.face_search import MAX_TILES, tiles
+from mpkit.faces.follow import follow
 from mpkit.faces.mediapipe_tracker import MediaPipeTracker
 from mpkit.media.video_reader import VideoReader
 
@@ -134,6 +135,27 @@ def test_first_face_of_a_clip_is_followed_as_long_as_it_is_found():
         seen = [clip.detect(frame) for frame in (alone, both, both, gone, gone)]
     assert [len(faces) for faces in seen] == [1] * 5
     assert [faces[0].centre[0] < 450 for faces in seen] == [True, True, True, False, False]
+
+
+def test_nothing_takes_the_place_of_a_head_that_has_left():
+    """A painting that turns and leaves the picture to the right, over noise. Hands, and the rest of the head at the
+    edge, look like tilted faces."""
+    painting = cv2.resize(read_picture(EXAMPLES / "mona_lisa.jpg"), (211, 320), interpolation=cv2.INTER_AREA)
+    painting = np.dstack([painting, np.full(painting.shape[:2], 255, np.uint8)])
+    noise = np.random.default_rng(4)
+
+    def frames():
+        for share in np.arange(0.2, 0.9, 0.025):
+            place = cv2.getRotationMatrix2D((105.5, 160), -60 * share, 1) + np.float64([[0, 0, 74.5], [0, 0, 20]])
+            place[0, 2] += 360 * share
+            picture, alpha = np.split(cv2.warpAffine(painting, place, (360, 360)), [3], axis=2)
+            yield share, np.where(alpha > 0, picture, noise.integers(0, 256, picture.shape).astype(np.uint8))
+
+    with make_tracker(video=True) as tracker:
+        series = [(share, face) for share, _, face in follow(frames(), tracker)]
+    assert all(face for share, face in series if share < 0.4)
+    for share, face in series:
+        assert face is None or (share < 0.5 and abs(face.angles[2]) < 35), share
 
 
 @needs_shared

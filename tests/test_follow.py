@@ -53,6 +53,16 @@ def test_frames_without_a_face_stay_without_and_do_not_change_others():
     assert series[2].centre[0] == pytest.approx((0.5 * 110 + 0.25 * 112) / 0.75)
 
 
+def test_face_after_a_gap_counts_if_it_is_where_it_was_or_stays():
+    """A pattern that looks like a face in one frame must not bring back a head that has left."""
+    pattern, other_pattern, entering = face(400, yaw=40), face(700, yaw=-60, radius=20), face(600)
+    frames = [face(100), None, pattern, None, pattern, other_pattern, None, entering, face(602), None, face(606), None]
+    found = [given and given.centre[0] for _, _, given in run(*[[one] if one else [] for one in frames])]
+    assert [index for index, x in enumerate(found) if x] == [0, 7, 8, 10]
+    series = [given for _, _, given in run([pattern], [face(100)], [pattern], [face(100)])]
+    assert all(series)  # without a gap every face counts: frames may be far apart in time
+
+
 def test_first_face_is_followed_although_another_becomes_larger():
     left, right = face(100, radius=50), face(400, radius=40)
     grown = face(402, radius=60)  # the right one, now the larger of the two

@@ -121,7 +121,7 @@ def test_a_leading_dash_is_an_option_unless_a_folder_stands_before_it(command, t
 
 OUTPUTS = {  # name: what it ends in
     "missing/out.mp4": 2, "missing/": 0, "missing/deeper/out": 2, "out.MP4": 0, "out.mp3": 2, "out.mp4.mp3": 2,
-    "file": 2, "file/out.mp4": 2, "loop/out.mp4": 2, "loop": 2, "gone/out.mp4": 2, "": 0, ".": 0, "./": 0, "..": 2,
+    "file": 2, "file/out.mp4": 2, "loop/out.mp4": 2, "loop": 2, "gone/out.mp4": 2, "": 2, ".": 0, "./": 0, "..": 2,
     "/": 2, "/dev/null": 2, "/dev/full/out.mp4": 2, "nul\0.mp4": 2, "~/out.mp4": 2, "frames//": 0, ".mp4": 0,
     "missing/../out.mp4": 0, "folder.mp4": 0,
 }  # fmt: skip
@@ -131,7 +131,7 @@ OUTPUTS = {  # name: what it ends in
 @pytest.mark.parametrize("output", OUTPUTS, ids=short)
 def test_strange_outputs(command, tmp_path, portrait, output):
     """Files of other names stand beside the folder in which the command runs."""
-    inside = output in ("", ".", "./")  # then the folder must be empty
+    inside = output in (".", "./")  # then the folder must be empty
     if not inside:
         os.mkdir("folder.mp4")
         with open("file", "w") as file:

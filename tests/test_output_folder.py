@@ -11,6 +11,7 @@ import pytest
 from media_files import HEIGHT, WIDTH, picture, write
 from PIL import Image
 
+from mpkit.cli.main import main
 from mpkit.errors import MediaError
 from mpkit.media import paths
 from mpkit.media.paths import check_json_output, check_output
@@ -183,3 +184,27 @@ def test_webm_keeps_transparency(tmp_path, size):
 def test_other_videos_refuse_transparency(tmp_path, name):
     with pytest.raises(ValueError, match="cannot keep transparency"):
         VideoWriter(tmp_path / name, Fraction(25), (WIDTH, HEIGHT), transparent=True)
+
+
+# An empty name, such as an unset variable of a shell leaves; as a path it would be the current folder
+
+
+@pytest.mark.parametrize("output", [["-o", ""], ["--output", ""], ["--output="], ["-o="]])
+@pytest.mark.parametrize("command", [["animate", "portrait.jpg", "nod.json"], ["track", "clip.mp4"]])
+def test_an_empty_name_is_one_clear_line(command, output, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, *output]) == 2
+    name = output[0].rstrip("=")
+    assert capsys.readouterr().err == f"mpkit: {name} is empty; see mpkit {command[0]} --help\n"
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_empty_argument_is_one_clear_line(capsys):
+    assert main(["animate", "", "nod.json", "-o", "out.mp4"]) == 2
+    assert capsys.readouterr().err == "mpkit: an argument is empty; see mpkit animate --help\n"
+
+
+@pytest.mark.parametrize("check", [check_output, check_json_output])
+def test_an_empty_name_of_an_output_is_refused(check):
+    with pytest.raises(MediaError, match="the name of the output is empty"):
+        check("")

@@ -64,6 +64,18 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 
 @shell
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
+def test_video_is_kept_if_its_message_cannot_be_written(weights, portrait, tmp_path):
+    options = ["--weights", weights, "--device", "cpu", "--no-paste-back", "--size", "64", "--max-frames", "2"]
+    done = run(["animate", portrait, EXAMPLES / "nod.json", "-o", "out.mp4", *options], "> /dev/full", tmp_path)
+    line = "mpkit: the standard output cannot be written (No space left on device); out.mp4 is complete"
+    assert done.stderr.splitlines()[-1].strip() == line  # after the progress
+    assert done.returncode == 2 and os.listdir(tmp_path) == ["out.mp4"]
+    with av.open(str(tmp_path / "out.mp4")) as made:
+        assert sum(1 for _ in made.decode(video=0)) == 2
+
+
+@shell
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_names_that_the_encoding_lacks_are_escaped(encoding, tmp_path):
     done = run(["animate", "Мона\udcff.jpg", "b.mp4", "-o", "c.mp4"], "2>&1", tmp_path, PYTHONIOENCODING=encoding)

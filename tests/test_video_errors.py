@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from media_files import HEIGHT, NTSC, WIDTH, check_line, picture, read, write
+from PIL import Image
 
 from mpkit.errors import MediaError
 from mpkit.media.limits import MAX_RATE, MIN_RATE, check_range
@@ -65,6 +66,25 @@ def test_clip_that_breaks_off_ends_with_one_warning(tmp_path, suffix):
     with VideoReader(tmp_path / f"b.{suffix}") as reader, pytest.warns(UserWarning, match="breaks off") as caught:
         count = len(list(reader))
     assert 10 < count < 50 and len(caught) == 1
+
+
+@pytest.mark.parametrize("duration", [100, 0])  # GIFs without times have another decoder
+@pytest.mark.parametrize("suffix", ["gif", "png"])
+def test_animation_that_breaks_off_ends_with_one_warning(tmp_path, suffix, duration):
+    """Wherever it is cut, also between two frames. The whole file gives none."""
+    noise = np.random.default_rng(0).integers(0, 255, (8, 24, 32, 3), np.uint8)
+    first, *rest = map(Image.fromarray, noise)
+    whole, part = tmp_path / f"whole.{suffix}", tmp_path / f"part.{suffix}"
+    first.save(whole, save_all=True, append_images=rest, duration=duration, loop=0)
+    data = whole.read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(read(whole)[0]) == 8
+    for length in [*range(len(data) // 2, len(data), len(data) // 23), len(data) - 1]:
+        part.write_bytes(data[:length])
+        with VideoReader(part) as reader, pytest.warns(UserWarning, match=r"breaks off at .* after \d") as caught:
+            count = len(list(reader))
+        assert 2 < count <= 8 and len(caught) == 1
 
 
 def test_whole_clips_give_no_warning(bad_inputs, shared_clips):

@@ -1,13 +1,17 @@
 """Properties of the range in which the head of a still may be turned."""
 
+import math
+
 import pytest
 import torch
 from face_pictures import make_face
 
-from mpkit.animation.view_range import check_view, limited, pitch_range, yaw_range
+from mpkit.animation.options import Controls
+from mpkit.animation.transfer import FrameMotion, Transfer
+from mpkit.animation.view_range import MAX_ROLL, check_view, limited, limited_roll, pitch_range, yaw_range
 from mpkit.errors import NoFaceError
 from mpkit.faces.advice import MAX_STILL_YAW
-from mpkit.geometry import angles_from_rotation, rotation_from_angles
+from mpkit.geometry import angles_from_rotation, identity_pose, rotation_from_angles
 
 
 def rotations(yaw, pitch=0.0, roll=0.0):
@@ -58,6 +62,39 @@ def test_turn_to_the_other_side_is_held_at_the_near_limit():
 def test_nodding_is_held_too():
     pitch = angles_from_rotation(limited(rotations(0, 70), rotations(0, 10)))[1].item()
     assert 20 < pitch <= pitch_range(10)[1]
+
+
+@pytest.mark.parametrize("own_roll", [0.0, -70.0, 179.0])
+def test_head_leans_no_farther_than_a_neck_bends_while_a_driver_goes_round(own_roll):
+    own = rotations(12, -6, own_roll)
+    asked = torch.linspace(-400, 400, 8001)
+    for yaw, pitch in ((12, -6), (35, 15)):
+        turned = rotation_from_angles(torch.full_like(asked, yaw), torch.full_like(asked, pitch), asked + own_roll)
+        held = limited_roll(turned, own)
+        step = held.diff(dim=0).flatten(1).norm(dim=1).max().item()  # radians times the square root of 2
+        assert step < 1.05 * math.sqrt(2) * math.radians(0.1)  # no faster than the driver: nothing jumps
+        torch.testing.assert_close(held[:, 2], turned[:, 2])  # yaw and pitch are as they were
+    roll = angles_from_rotation(limited_roll(rotation_from_angles(0 * asked, 0 * asked, asked), rotations(0)))[2]
+    assert 0.99 * MAX_ROLL < roll.max() <= MAX_ROLL and -MAX_ROLL <= roll.min() < -0.99 * MAX_ROLL
+    free = asked.abs() < 25
+    torch.testing.assert_close(roll[free], asked[free], atol=1e-3, rtol=0)
+
+
+def test_small_lean_stays_equal_to_the_bit():
+    own = rotations(10, -4, 3)
+    for rotation in (own, rotations(20, 5, 25), rotations(0, -10, -20)):
+        assert torch.equal(limited_roll(rotation, own), rotation)
+
+
+@pytest.mark.parametrize("strength", [0.4, 1.0, 1.5])
+def test_portrait_leans_continuously_at_any_strength(strength):
+    def motion(roll: float) -> FrameMotion:
+        return FrameMotion(identity_pose()._replace(rotation=rotations(0, 0, roll)), torch.zeros(1, 54))
+
+    transfer = Transfer(motion(0), controls=Controls(pose_strength=strength))
+    transfer.reference = motion(0)
+    rolls = torch.tensor([angles_from_rotation(transfer(motion(roll)).pose.rotation)[2] for roll in range(-20, 380, 2)])
+    assert rolls.diff().abs().max() < 2 * max(strength, 1) + 0.1 and rolls.abs().max() <= MAX_ROLL + 1e-3
 
 
 def test_head_seen_from_the_side_is_one_clear_line():

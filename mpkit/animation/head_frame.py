@@ -8,7 +8,7 @@ divided:
 
 Q is within the range of training, and the networks render it: shoulders stay behind, the neck bends. S is a similarity
 in the plane of the picture, by which `scene.py` lays the rendered person into the picture. For small motions S is the
-identity; a head that goes farther takes the person along, to any place, size and roll.
+identity; a head that goes farther takes the person along, to any place and size (`view_range.py` bounds its roll).
 """
 
 import math

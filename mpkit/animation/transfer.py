@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mpkit.actions import ACTIONS
 from mpkit.animation.options import Controls, Part
-from mpkit.animation.view_range import limited
+from mpkit.animation.view_range import MAX_ROLL, limited, limited_roll
 from mpkit.faces.crop import Crop, pose_in
 from mpkit.faces.face import Face, continues
 from mpkit.geometry import Pose, angles_from_rotation, rotation_from_angles
@@ -174,13 +174,15 @@ class Transfer:
 
     def __call__(self, driver: FrameMotion) -> FrameMotion:
         """The portrait's motion for one frame of the driver."""
-        controls = self.controls
-        motion = interpolate(
-            self.own, self._parts(self._transferred(driver)), controls.pose_strength, controls.expression_strength
-        )
+        controls, own_rotation = self.controls, self.own.pose.rotation
+        motion = self._parts(self._transferred(driver))
+        max_roll = MAX_ROLL / max(controls.pose_strength, 1)  # so that the strength does not carry it farther
+        rotation = limited_roll(motion.pose.rotation, own_rotation, max_roll)
+        motion = motion._replace(pose=motion.pose._replace(rotation=rotation))
+        motion = interpolate(self.own, motion, controls.pose_strength, controls.expression_strength)
         actions, gaze = motion.numbers.split([len(ACTIONS), 2], dim=1)
         numbers = torch.cat([actions.clamp(0, 1), gaze.clamp(-MAX_GAZE, MAX_GAZE)], dim=1)
-        pose = motion.pose._replace(rotation=limited(motion.pose.rotation, self.own.pose.rotation))
+        pose = motion.pose._replace(rotation=limited(motion.pose.rotation, own_rotation))
         return motion._replace(pose=pose, numbers=numbers)
 
     def _parts(self, motion: FrameMotion) -> FrameMotion:

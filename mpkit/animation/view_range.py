@@ -24,6 +24,7 @@ YAW_AWAY = (36.0, 30.0, 22.0, 18.0, 12.0, 7.0)
 OWN_PITCH = (0.0, 15.0, 25.0, 40.0)
 PITCH_TOWARDS = (30.0, 34.0, 34.0, 26.0)
 PITCH_AWAY = (30.0, 22.0, 16.0, 9.0)
+MAX_ROLL = 45.0  # degrees by which a head leans against its own body; necks bend no farther
 FREE_SHARE = 0.6  # of the way to a limit: up to there nothing is changed
 
 
@@ -51,19 +52,39 @@ def limited(rotation: Tensor, own: Tensor) -> Tensor:
     """Head rotations (B, 3, 3), held within what a still can show whose own rotation is `own` (1, 3, 3).
 
     What is held is the turn from the still's own pose, in yaw and in pitch. Up to FREE_SHARE of the way to a limit
-    nothing changes, to the bit; beyond, the turn approaches the limit smoothly. The roll is free."""
+    nothing changes, to the bit; beyond, the turn approaches the limit smoothly. For the roll see `limited_roll`."""
+    roll, yaw, pitch, upright = _divided(rotation, own)
+    own_yaw, own_pitch, _ = (angle.item() for angle in angles_from_rotation(own))
+    held_yaw, held_pitch = _held(yaw, own_yaw, yaw_range(own_yaw)), _held(pitch, own_pitch, pitch_range(own_pitch))
+    unchanged = ((held_yaw == yaw) & (held_pitch == pitch)).view(-1, 1, 1)
+    return torch.where(unchanged, rotation, roll @ _turn(held_yaw, held_pitch) @ upright)
+
+
+def limited_roll(rotation: Tensor, own: Tensor, limit: float = MAX_ROLL) -> Tensor:
+    """Head rotations (B, 3, 3) whose roll from a still's own rotation `own` (1, 3, 3) is held within `limit` degrees,
+    in the way of `limited`: the body of a still does not roll along.
+
+    A head that rolls on goes back from 90 degrees on, and is upright where it would be upside down. So nothing jumps
+    while a driver goes round by 360 degrees."""
+    roll = _divided(rotation, own)[0]
+    angle = torch.atan2(roll[:, 1, 0], roll[:, 0, 0]) * (180 / math.pi) - angles_from_rotation(own)[2]
+    change = torch.remainder(angle + 180, 360) - 180
+    bent = torch.where(change.abs() > 90, change.sign() * 180 - change, change)
+    excess = _held(bent, 0.0, (-limit, limit)) - change
+    back = rotation_from_angles(torch.zeros_like(excess), torch.zeros_like(excess), excess)
+    return torch.where((excess == 0).view(-1, 1, 1), rotation, back @ rotation)
+
+
+def _divided(rotation: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rotations (B, 3, 3) as roll @ turn @ upright: roll (B, 3, 3) about z; yaw and pitch (B,) in degrees of the turn,
+    whose axis is in the picture's plane; upright (1, 3, 3), which is `own` without its roll."""
     own_yaw, own_pitch, own_roll = angles_from_rotation(own)
     upright = rotation_from_angles(own_yaw, own_pitch, torch.zeros_like(own_roll))
-    # rotation = roll @ turn @ upright. The turn has its axis in the picture's plane and takes this direction to z.
-    direction = rotation[:, 2] @ upright[0].mT
+    direction = rotation[:, 2] @ upright[0].mT  # the turn takes it to z
     sine = direction[:, :2].norm(dim=1)
     angle = torch.atan2(sine, direction[:, 2]) * (180 / math.pi)
     yaw, pitch = (direction[:, :2] * (angle / sine.clamp_min(1e-9))[:, None]).unbind(1)
-    held_yaw = _held(yaw, own_yaw.item(), yaw_range(own_yaw.item()))
-    held_pitch = _held(pitch, own_pitch.item(), pitch_range(own_pitch.item()))
-    roll = rotation @ upright.mT @ _turn(yaw, pitch).mT
-    unchanged = ((held_yaw == yaw) & (held_pitch == pitch)).view(-1, 1, 1)
-    return torch.where(unchanged, rotation, roll @ _turn(held_yaw, held_pitch) @ upright)
+    return rotation @ upright.mT @ _turn(yaw, pitch).mT, yaw, pitch, upright
 
 
 def _turn(yaw: Tensor, pitch: Tensor) -> Tensor:

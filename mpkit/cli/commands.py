@@ -16,7 +16,7 @@ import tyro
 from tyro.conf import Positional
 
 from mpkit.animation.options import Options, Progress, check_side
-from mpkit.errors import DeviceError, MediaError
+from mpkit.errors import DeviceError, MediaError, MpkitError
 
 # options that several commands have, with their help
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help="auto: cuda, else mps, else cpu")]
@@ -101,7 +101,7 @@ class Animate:
             name = animator.device
             raise DeviceError(f"{name} has too little memory for this; try a smaller --size, or --device cpu") from None
         held = f", {result.without_face} of them held: the driver shows no face" if result.without_face else ""
-        _print_result(f"{self.output}: {result.frames} frames, {float(result.rate):.6g} a second{held}")
+        _print_result(self.output, f"{result.frames} frames, {float(result.rate):.6g} a second{held}")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Track:
             motion = track(self.file, self.tracker, self.start, self.max_frames, self.fps, progress)
         motion.save(output)
         found = int(motion.found.sum())
-        _print_result(f"{self.output}: {len(motion)} frames at {motion.rate} a second, {found} with a face")
+        _print_result(self.output, f"{len(motion)} frames at {motion.rate} a second, {found} with a face")
 
 
 @dataclass(frozen=True)
@@ -265,9 +265,13 @@ def _progress_bar() -> Iterator[Progress]:
             bar.close()
 
 
-def _print_result(line: str) -> None:
-    """Prints one line, even if the name of a file has line breaks."""
-    print(*line.split())
+def _print_result(output: Path, line: str) -> None:
+    """Prints one line about a file that was written, even if its name has line breaks. Raises MpkitError if the line
+    cannot be written; the file stays."""
+    try:
+        print(*f"{output}: {line}".split(), flush=True)
+    except MpkitError as error:
+        raise MpkitError(f"{error}; {output} is complete") from None
 
 
 def _print_progress(doing: str) -> None:

@@ -14,6 +14,8 @@ _KINDS = {"INT": "a whole number", "FLOAT": "a number", "PATH": "a path"}
 
 def parse(kind, name: str, description: str, arguments: list[str]):
     """What `tyro.cli` makes of the arguments of `mpkit name`. Raises MpkitError for arguments that do not fit."""
+    if empty := _empty_argument(arguments):
+        raise MpkitError(f"{empty} is empty; see mpkit {name} --help")
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
@@ -32,6 +34,17 @@ def parse(kind, name: str, description: str, arguments: list[str]):
         what = "option" if unknown[0].startswith("-") else "argument"
         raise MpkitError(f"unknown {what} {unknown[0]}; see mpkit {name} --help")
     return result
+
+
+def _empty_argument(arguments: list[str]) -> str | None:
+    """The name of the first argument without a value, such as an unset variable of a shell leaves; None if there is
+    none. As a path it would be the current folder."""
+    for before, argument in zip(["", *arguments], arguments):
+        if argument == "":
+            return before if before.startswith("-") else "an argument"
+        if argument.startswith("-") and argument.endswith("="):
+            return argument[:-1]
+    return None
 
 
 def _in_words(box: str) -> str:

@@ -19,7 +19,7 @@ def usable_streams() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     if None in (sys.stdin, *before):
         _open_missing_descriptors()
-    sys.stdout, sys.stderr = _Stream(sys.stdout, "the standard output"), _Stream(sys.stderr)
+    sys.stdout, sys.stderr = streams = _Stream(sys.stdout, "the standard output"), _Stream(sys.stderr)
     try:
         yield
     finally:
@@ -27,6 +27,8 @@ def usable_streams() -> Iterator[None]:
             sys.stdout.flush()
         sys.stderr.flush()
         sys.stdout, sys.stderr = before
+        for stream in streams:
+            stream.release()
 
 
 def _open_missing_descriptors() -> None:
@@ -41,7 +43,9 @@ class _Stream:
     """A text stream, or None, as a stream that can always be written to. `name`: of a stream whose loss is an error."""
 
     def __init__(self, stream, name: str = ""):
-        self._stream, self._name = stream or _null_device(), name
+        self._stream, self._name, self._null = stream, name, None
+        if stream is None:
+            self._use_null_device()
 
     def write(self, text: str) -> int:
         self._attempt(lambda: self._stream.write(_writable(text, getattr(self._stream, "encoding", None))))
@@ -57,7 +61,7 @@ class _Stream:
         try:
             action()
         except ValueError:  # the stream is closed
-            self._stream = _null_device()
+            self._use_null_device()
         except OSError as error:
             self._discard()
             if self._name and error.errno not in _READER_GONE:
@@ -65,14 +69,19 @@ class _Stream:
 
     def _discard(self) -> None:
         """Leads what the stream still holds, and all that follows, to the null device."""
-        null = _null_device()
+        stream = self._stream
+        self._use_null_device()
         with contextlib.suppress(OSError, ValueError):
-            os.dup2(null.fileno(), self._stream.fileno())
-        self._stream = null
+            os.dup2(self._null.fileno(), stream.fileno())
 
+    def _use_null_device(self) -> None:
+        self.release()
+        self._stream = self._null = open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")
 
-def _null_device():
-    return open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")
+    def release(self) -> None:
+        """Closes the null device, if it was opened."""
+        if self._null is not None:
+            self._null.close()
 
 
 def _writable(text: str, encoding: str | None) -> str:

@@ -23,25 +23,35 @@ def follow(
     """(stamp, picture) of each frame -> (stamp, picture, its smoothed face or None), read one frame ahead.
 
     The face is the largest of the first frame that has any; then the same person as long as it is found, see
-    `followed_face`. A stamp is anything, e.g. the frame's time. `tracker` is one for clips (`video=True`)."""
-    previous = current = last_face = None  # faces of the frame before and of this one, and the last one that was found
+    `followed_face`. After frames without it, a face that is neither about where it was nor seen again in the next frame
+    is none. A stamp is anything, e.g. the frame's time. `tracker` is one for clips (`video=True`)."""
+    previous = current = last = None  # faces of the frame before and of this one, and the last face that was given
     shoulders = ShoulderTracker()
     pending = None  # (stamp, picture) of the frame whose next frame is not read yet
 
     def finish(following: Face | None) -> tuple[Stamp, np.ndarray, Face | None]:
+        nonlocal current, last
         stamp, picture = pending
+        if current and last and not previous and not is_found_again(current, last, following):
+            current = None
+        last = current or last
         face = smoothed(previous, current, following)
         return stamp, picture, face and shoulders(picture, face)
 
     for stamp, picture in frames:
         faces = tracker.detect(picture)
-        face = followed_face(faces, last_face) if faces else None
-        last_face = face or last_face
+        face = followed_face(faces, current or last) if faces else None
         if pending is not None:
             yield finish(face)
         previous, current, pending = current, face, (stamp, picture)
     if pending is not None:
         yield finish(None)
+
+
+def is_found_again(face: Face, last: Face, following: Face | None) -> bool:
+    """Whether a face after frames without one is the person that was `last` seen, or another one, rather than a pattern
+    that looks like a face in one frame: it is about as it was, or about as it is in the frame `following`."""
+    return same_shot(face, last) or (following is not None and same_shot(following, face))
 
 
 def smoothed(previous: Face | None, face: Face | None, following: Face | None) -> Face | None:

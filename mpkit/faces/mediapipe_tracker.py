@@ -8,7 +8,7 @@ import numpy as np
 
 from mpkit.actions import ACTIONS
 from mpkit.faces.canonical import EYE_LANDMARKS, LANDMARKER_FILE, fit_pose
-from mpkit.faces.face import Face, bounding_box, followed_face, is_near, nearest_face
+from mpkit.faces.face import Face, bounding_box, followed_face, is_near, nearest_face, same_shot
 from mpkit.faces.face_search import MIN_HEAD_SCORE, Candidate, face_detector
 from mpkit.faces.region import Region, View, square_view, upright_view
 from mpkit.faces.tasks import MediaPipeTask
@@ -36,7 +36,9 @@ class MediaPipeTracker(MediaPipeTask):
     on how large the face is in it, and can be far off (docs/training-log.md, 9.). A head that leans is read in a crop
     that is turned with it. A picture without a face is searched again, padded, in parts, and turned.
     `video`: the frames of one clip, in order. One face is followed from head crop to head crop; only frames without it
-    are searched. Raises MpkitError if MediaPipe cannot be imported.
+    are searched, and there only faces of which the face detector is sure count: else a hand, a pattern or the rest of a
+    head at the picture's edge would take the place of a head that has left. Raises MpkitError if MediaPipe cannot be
+    imported.
     """
 
     def __init__(self, video: bool = False):
@@ -47,8 +49,7 @@ class MediaPipeTracker(MediaPipeTask):
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """See `Tracker.detect`. In a clip: the followed face alone, as long as it is found."""
-        face = self._read_head_crop(image, self._last) if self.video and self._last else None
-        faces = [face] if face else self._search(image)
+        faces = self._follow(image, self._last) if self._last else self._search(image)
         if self.video:
             self._misses = 0 if faces else self._misses + 1
             if faces:
@@ -66,9 +67,16 @@ class MediaPipeTracker(MediaPipeTask):
                 faces = _distinct([*faces, face] if face else faces)
         return sorted(faces, key=lambda face: -face.area)
 
-    def _search(self, image: np.ndarray) -> list[Face]:
+    def _follow(self, image: np.ndarray, last: Face) -> list[Face]:
+        """The face of a clip that was `last` seen as that, alone; else the faces of which the detector is sure."""
+        face = self._read_head_crop(image, last)
+        if face and (same_shot(face, last) or face_detector().upright(image, face)[1] > MIN_HEAD_SCORE):
+            return [face]
+        return self._search(image, MIN_HEAD_SCORE)
+
+    def _search(self, image: np.ndarray, min_score: float = 0.0) -> list[Face]:
         """All faces of the first region that shows any: the whole picture, then those of `_search_regions`; else the
-        first that the face detector finds, which also finds turned ones."""
+        first that the face detector finds, which also finds turned ones. min_score: the detector's, of each face."""
         height, width = image.shape[:2]
         thorough = self._misses % SEARCH_STEP == 0
         further = _search_regions(width, height) if thorough else []
@@ -79,7 +87,9 @@ class MediaPipeTracker(MediaPipeTask):
                 faces = [
                     face if 2 * face.radius > large else self._read_head_crop(image, face) or face for face in faces
                 ]
-                return _distinct([self._righted(image, face)[0] for face in faces])
+                righted = (self._righted(image, face) for face in faces)
+                if faces := _distinct([face for face, score in righted if score >= min_score]):
+                    return faces
         candidates = face_detector().candidates(image, TURNED_SEARCH_SHARE) if thorough else []
         found = (self._read_candidate(image, candidate) for candidate in candidates)
         return list(itertools.islice((face for face in found if face), 1))

@@ -1,13 +1,16 @@
 """Animated pictures that Pillow decodes and FFmpeg does not: WebP, AVIF with its transparency, GIF without times."""
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from mpkit.errors import MediaError
+from mpkit.media.completeness import breaks_off
 from mpkit.media.container import MAX_DENOMINATOR, open_media, picture_stream
 from mpkit.media.images import check_size, picture_and_alpha
 from mpkit.media.limits import MAX_HOLD, MAX_PIXELS, MAX_RATE, MIN_RATE
@@ -41,7 +44,7 @@ class Animation:
         self.path = path
         with open_picture(path) as image:
             check_size(path, *image.size, MAX_PIXELS)
-            self._count = image.n_frames
+            self._count = _frame_count(image)
             durations = _webp_durations(path) if image.format == "WEBP" else None
             try:
                 self.height, self.width = picture_and_alpha(image)[0].shape[:2]
@@ -58,23 +61,41 @@ class Animation:
     def frames(self, start: Fraction) -> Iterator[tuple[np.ndarray, Fraction]]:
         """The frames from `start` on, each (H, W, 3) uint8 with the time at which it ends. Those before are decoded
         too. Warns if the file breaks off."""
-        end = Fraction(0)
+        end, count, failure = Fraction(0), 0, ""
         with open_picture(self.path) as image:
             for index in range(self._count):
                 try:
                     image.seek(index)
                     picture = picture_and_alpha(image)[0]
                 except Exception as error:  # a damaged file makes Pillow raise nearly anything
-                    line = f"{self.path} breaks off at {float(end):.2f} s, after {index} frames ({one_line(error)})"
-                    warnings.warn(line, stacklevel=3)
-                    return
+                    failure = one_line(error)
+                    break
+                count += 1
                 end += _seconds(image.info.get("duration"))
                 if end > start:
                     yield picture, end
+        if not failure and breaks_off(self.path):
+            failure = "its end is missing"
+        if failure:
+            line = f"{self.path} breaks off at {float(end):.2f} s, after {count} frames ({failure})"
+            warnings.warn(line, stacklevel=3)
 
     def picture(self, frame: np.ndarray) -> np.ndarray:
         """The frame as an RGB array (H, W, 3) uint8."""
         return frame
+
+
+def _frame_count(image: Image.Image) -> int:
+    """The number of frames, of a damaged file up to the first that cannot be found."""
+    try:
+        return image.n_frames
+    except Exception:  # a damaged file makes Pillow raise nearly anything
+        count = 0
+        with contextlib.suppress(Exception):
+            while True:
+                image.seek(count)
+                count += 1
+        return max(count, 1)
 
 
 def _seconds(milliseconds: int | None) -> Fraction:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mpkit.errors import MediaError
 from mpkit.media.colour import coded_space, to_srgb
+from mpkit.media.completeness import breaks_off
 from mpkit.media.container import MAX_DENOMINATOR, SECOND, open_media, picture_stream, reason, sound_stream
 from mpkit.media.images import check_size, over_white
 from mpkit.media.limits import MAX_HOLD, MAX_PIXELS, MAX_RATE, MIN_RATE
@@ -115,6 +116,8 @@ class ClipFile:
         yield shown, min(end, max(self.duration, begin + 1 / self.rate))
         if not failure and self._min_end and end < self._min_end:
             failure = f"it should be {float(self.duration):.1f} s long"
+        if not failure and breaks_off(self.path):
+            failure = "its end is missing"
         if failure:
             line = f"{self.path} breaks off at {float(end):.2f} s, after {count} frames ({failure})"
             warnings.warn(line, stacklevel=3)

@@ -45,6 +45,8 @@ def check_json_output(path: str | Path) -> Path:
 
 def _checked(path: str | Path, check: Callable[[Path], None]) -> Path:
     """The absolute path, after a check of it, and after an attempt to write there under the same name."""
+    if path == "":  # as a path it is the current folder
+        raise MediaError("the name of the output is empty; give a file or a folder")
     try:
         absolute = Path(path).resolve()
         check(absolute)

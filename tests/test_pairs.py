@@ -81,8 +81,30 @@ def test_collections_on_disk_and_in_memory_mix(folder):
     assert PairSet({str(folder): 1.0, RenderedPeople(PEOPLE[:1]): 5.0}, 2).probabilities.tolist() == [0.5, 0.5]
     with pytest.raises(MpkitError, match="no people"):
         PairSet.from_people([], 2)
-    with pytest.raises(MpkitError, match="nobody has 5 frames"):
-        PairSet.from_people(PEOPLE, 2, drivers=4)
+    with pytest.raises(MpkitError, match="nobody has 2 frames"):
+        PairSet.from_people([PEOPLE[0] | {"found": np.arange(4) == 2}], 2)
+
+
+def test_a_person_with_few_frames_gives_a_driver_several_times():
+    batch = PairSet.from_people([PEOPLE[0] | {"found": np.arange(4) < 2}], 1, drivers=3, augment=False)[0]
+    first, *others = batch.driver.picture
+    assert all(torch.equal(first, other) for other in others) and not torch.equal(first, batch.source.picture[0])
+
+
+def test_the_picture_itself_is_the_target_of_most_lifted_stills():
+    """Frame 0 shows it. Renders are then the sources; else any frame is, as in use."""
+    lifted = [person | {"reliable": np.ones((4, 64, 64), bool)} for person in PEOPLE]
+    pairs = PairSet.from_people(lifted, 64, drivers=2, augment=False)[0]
+    pictures = torch.from_numpy(np.stack([person["images"][0] for person in PEOPLE])).movedim(-1, 1).float() / 255
+    pictures[:, :3] *= pictures[:, 3:]
+
+    def is_picture(frames):
+        return (frames.picture[:, None] == pictures).flatten(2).all(2).any(1)
+
+    first, second = is_picture(pairs.driver).view(64, 2).unbind(1)
+    source = is_picture(pairs.source)
+    assert 0.6 < first.float().mean() < 0.95 and second.float().mean() < 0.2
+    assert not (first & source).any() and source.any()
 
 
 def test_tensors_have_the_documented_shapes_and_ranges(batch):

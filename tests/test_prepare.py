@@ -99,7 +99,7 @@ def test_an_unforeseen_error_of_a_library_is_a_reason(tmp_path, monkeypatch):
         raise RuntimeError("a library\ngave up")
 
     monkeypatch.setattr(module, "lift_still", fail)
-    assert module._prepare_file(STILL, tmp_path / "shard", 64, 0) == "RuntimeError: a library gave up"
+    assert module._prepare_file((STILL,), tmp_path / "shard", 64, 0) == "RuntimeError: a library gave up"
     assert not (tmp_path / "shard").exists()
 
 

@@ -51,8 +51,9 @@ class Prepare:
     """Make training data of a folder of real pictures and clips, whatever folders are in it.
 
     A clip is tracked, cropped and matted; frames that are small, blurred or cut off are left out. A still is lifted:
-    it becomes one person in several poses and expressions. What cannot be used is listed in skipped.json, with the
-    reason. An interrupted call continues. Use only pictures of people who agreed to it.
+    it becomes one person in several poses and expressions. Stills of one person, named anna_a.jpg, anna_b.jpg in one
+    folder, also become frames of one person. What cannot be used is listed in skipped.json, with the reason. An
+    interrupted call continues. Use only pictures of people who agreed to it.
 
     examples
       mpkit prepare my_clips --output runs/clips --workers 4
@@ -63,6 +64,7 @@ class Prepare:
     output: Output  # folder of the shards
     size: int = 256  # side of the pictures in pixels, even
     workers: int = 1  # processes
+    people: Path | None = None  # table (tabs or commas) with columns path and person, where names do not tell them
 
     def run(self) -> None:
         _check_at_least_one(self, "workers")
@@ -70,7 +72,7 @@ class Prepare:
 
         from mpkit.data.prepare import prepare
 
-        counts = prepare(self.folder, self.output, self.size, self.workers)
+        counts = prepare(self.folder, self.output, self.size, self.workers, people=self.people)
         print(", ".join(f"{count} {what}" for what, count in counts.items()))
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mpkit.actions import gaze_of
+from mpkit.actions import ACTIONS, gaze_of
 from mpkit.data.tracked import true_actions
 from mpkit.errors import NoFaceError
 from mpkit.faces.crop import Crop, cut
@@ -156,15 +156,15 @@ def render(lifted: Lift, motion: SyntheticMotion, size: int) -> dict[str, np.nda
     }
 
 
-def label_frames(faces: list[Face], crop: Crop, mattes: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """The label fields of `synthetic.heads.render_identity` for K frames of one person: triangle, barycentric,
-    vertices, neutral. Each frame's head is fitted to its own landmarks; the neutral head is their mean. Hair, shoulders
-    and what the mattes (S, S) in [0, 1] leave out get no label."""
+def label_frames(faces: list[Face], crops: list[Crop], mattes: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """The label fields of `synthetic.heads.render_identity` for K frames of one person, each with its crop: triangle,
+    barycentric, vertices, neutral. Each frame's head is fitted to its own landmarks; the neutral head is their mean.
+    Hair, shoulders and what the mattes (S, S) in [0, 1] leave out get no label."""
     triangles, part = mesh()
     kept = np.flatnonzero(part != wear.PARTS.index("hair"))  # without the sheet
     average, heads = _average_head(), [fitted_head(face) for face in faces]
     frames = []
-    for face, head, matte in zip(faces, heads, mattes):
+    for face, crop, head, matte in zip(faces, crops, heads, mattes):
         half = len(matte) // 2
         motion = SyntheticMotion(
             face.rotation,
@@ -212,23 +212,36 @@ def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.n
     return filled, reliable
 
 
-def random_motion(rng: np.random.Generator, lifted: Lift) -> SyntheticMotion:
-    """A pose near that of the picture, and any expression. The shoulders do not turn."""
+def random_motion(rng: np.random.Generator, lifted: Lift, mouth_closed: bool = False) -> SyntheticMotion:
+    """A pose near that of the picture, and any expression; with `mouth_closed`, lips at rest, which hide the teeth that
+    the picture may show. The shoulders do not turn."""
     yaw, pitch, roll = np.clip(rng.normal(0, (13, 8, 6)), -28, 28)
     turn = rotation_matrix(float(yaw), float(pitch), float(roll))
     translation = np.array([*rng.normal(0, 0.03, 2), 0.0], np.float32)
+    actions = sample_actions(rng)
+    if mouth_closed:
+        actions = with_closed_mouth(actions, rng)
     return SyntheticMotion(
         turn @ lifted.source.rotation,
         translation,
         float(rng.uniform(0.93, 1.07)),
         lifted.source.body_rotation,
-        sample_actions(rng),
+        actions,
     )
 
 
+def with_closed_mouth(actions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A copy of actions (52,) with lips at rest, or with a faint smile."""
+    names = np.array(ACTIONS)
+    closed = np.where([name.startswith(("jaw", "mouth", "tongue")) for name in ACTIONS], 0, actions)
+    closed[np.char.startswith(names, "mouthSmile")] = rng.uniform(0, 0.2)
+    return closed.astype(np.float32)
+
+
 def lift_person(path: Path, frames: int, size: int, seed: int, tracker, matte: Matte) -> dict[str, np.ndarray]:
-    """The picture at `path` as a person of a shard: frame 0 as the picture shows it, then random motions. Raises
-    NoFaceError if there is no face or one seen from the side, MediaError for a picture that cannot be read."""
+    """The picture at `path` as a person of a shard: frame REAL as the picture shows it, then random motions, half of
+    them with a closed mouth. Raises NoFaceError if there is no face or one seen from the side, MediaError for a picture
+    that cannot be read."""
     image = read_image(path)
     faces = tracker.detect(image)
     if not faces:
@@ -238,7 +251,7 @@ def lift_person(path: Path, frames: int, size: int, seed: int, tracker, matte: M
     crop = Crop.of(faces[0])
     lifted = lift(image, faces[0], matte.in_crop(image, crop, TEXTURE_SIDE), crop)
     rng = np.random.default_rng(seed)
-    motions = [lifted.source] + [random_motion(rng, lifted) for _ in range(frames - 1)]
+    motions = [lifted.source] + [random_motion(rng, lifted, mouth_closed=n % 2 == 0) for n in range(frames - 1)]
     rendered = [render(lifted, motion, size) for motion in motions]
     fields = {name: np.stack([frame[name] for frame in rendered]) for name in rendered[0]}
     return fields | {"neutral": lifted.identity.neutral, "faces": mesh()[0]}

@@ -16,13 +16,13 @@ from mpkit.actions import READING
 from mpkit.batch import Pairs
 from mpkit.data.lifted import MAX_YAW, TEXTURE_SIDE, lift, mesh, random_motion, render
 from mpkit.data.pairs import PairSet
+from mpkit.data.people import REAL
 from mpkit.errors import NoFaceError
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.face import Face
 from mpkit.faces.matte import Matte
 from mpkit.synthetic.heads import render_identity
 
-REAL = 0  # number of the still's frame that is the real picture; the others are renders
 TRAINING_FRAMES = range(1, 25)  # renders that are trained on
 HELD_OUT_FRAMES = range(25, 31)  # renders that are not
 SELF_SHARE = 0.2  # of the still's pairs: the real picture and itself. The two other kinds share the rest

@@ -22,7 +22,7 @@ from mpkit.data.augment import (
     recolour,
     spline_warp,
 )
-from mpkit.data.people import People, RenderedPeople
+from mpkit.data.people import REAL, People, RenderedPeople
 from mpkit.data.shards import HeadShards
 from mpkit.data.tracked import conditioning
 from mpkit.data.workers import share_of_batch
@@ -33,6 +33,7 @@ from mpkit.synthetic.anatomy import in_mouth, landmarks_on
 
 OCCLUSION_MARGIN = 0.03  # canonical units; a point farther than this behind the visible surface is hidden
 JITTER, MOTION_JITTER = 0.12, 0.4  # strength of colour jitter: of source and target, of E_mtn's input on top
+REAL_TARGET_SHARE = 0.7  # of the batches' lifted stills: the target is the picture itself, not a render
 MOTION_WARP = 0.05  # crop units, standard deviation of the knots of the spline that warps E_mtn's input
 
 
@@ -62,8 +63,8 @@ class PairSet(Dataset):
         self.positions = share_of_batch(batch_size, part, parts)  # of its people
         weights = np.array([weight * len(people) for people, weight in zip(self.collections, shards.values())])
         self.probabilities = weights / weights.sum()  # of drawing a person from each collection
-        if not any(len(_face_frames(p, n)) > drivers for p in self.collections for n in range(len(p))):
-            raise MpkitError(f"nobody has {1 + drivers} frames with a face, for a source and {drivers} drivers")
+        if not any(len(_face_frames(p, n)) > 1 for p in self.collections for n in range(len(p))):
+            raise MpkitError("nobody has 2 frames with a face, for a source and a driver")
 
     @classmethod
     def from_people(
@@ -91,14 +92,21 @@ class PairSet(Dataset):
 
     def _sample_person(self, rng) -> list[dict[str, np.ndarray]]:
         """One source frame and `drivers` driver frames of a random person, only frames in which the tracker finds a
-        face."""
+        face. A person with few frames gives a driver several times.
+
+        Of a lifted still, the picture itself is the first driver and a render the source, REAL_TARGET_SHARE of the
+        times: then no colour of the target is invented."""
         while True:
             people = self.collections[rng.choice(len(self.collections), p=self.probabilities)]
             person = int(rng.integers(len(people)))
-            frames = _face_frames(people, person)
-            if len(frames) > self.drivers:
-                chosen = rng.choice(frames, 1 + self.drivers, replace=False)
-                return [people.sample(person, int(frame)) for frame in chosen]
+            frames = rng.permutation(_face_frames(people, person))
+            if len(frames) < 2:
+                continue
+            if people.is_lifted(person) and REAL in frames and rng.random() < REAL_TARGET_SHARE:
+                source, *others = frames[frames != REAL]
+                frames = np.array([source, REAL, *others])
+            drivers = np.resize(frames[1:], self.drivers)
+            return [people.sample(person, int(frame)) for frame in (frames[0], *drivers)]
 
     def _flip_and_recolour(self, rngs, source: Frames, driver: Frames, flow: Tensor, flow_valid: Tensor):
         """All frames of a person get the same flip and the same colour jitter."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from mpkit.errors import MpkitError
 
+REAL = 0  # of a lifted still: number of the frame that shows the picture itself; the others are renders
 PER_PERSON = ("neutral", "faces")  # fields that have no frame axis
 
 
@@ -25,6 +26,9 @@ class People(Protocol):
 
     def field(self, name: str, person: int) -> np.ndarray:
         """One field of all K frames of a person, (K, ...)."""
+
+    def is_lifted(self, person: int) -> bool:
+        """Whether the person is a lifted still: its frame REAL shows the picture itself."""
 
 
 class RenderedPeople:
@@ -46,3 +50,6 @@ class RenderedPeople:
 
     def field(self, name: str, person: int) -> np.ndarray:
         return self._people[person][name]
+
+    def is_lifted(self, person: int) -> bool:
+        return "reliable" in self._people[person]

@@ -3,7 +3,8 @@
 Pictures are tracked, cropped and matted by the code that animates. A clip becomes people of FRAMES_PER_PERSON frames,
 spread over the clip; frames that are small, blurred or cut off are left out, and labels come from a head fitted to the
 landmarks of each frame. A still is lifted and becomes a person in FRAMES_PER_PERSON poses and expressions. Both are in
-`data.lifted`.
+`data.lifted`. Several stills of one person, named NAME_a.jpg, NAME_b.jpg ... in one folder or listed in a table, also
+become a person whose frames they are, labelled as those of a clip.
 """
 
 import contextlib
@@ -21,22 +22,22 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from mpkit.data.grouping import STILL_SUFFIXES, read_table, same_people
 from mpkit.data.lifted import label_frames, lift_person, mesh
 from mpkit.data.shards import save_shard
 from mpkit.data.tracked import read_numbers
 from mpkit.data.workers import worker_pool
 from mpkit.errors import MediaError, MpkitError, NoFaceError
 from mpkit.faces.crop import Crop, cut, pose_in
-from mpkit.faces.face import Face
+from mpkit.faces.face import Face, select_face
 from mpkit.faces.follow import follow
 from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
 from mpkit.files import write_json
-from mpkit.media.images import is_still
+from mpkit.media.images import is_still, read_image
 from mpkit.media.paths import one_line
 from mpkit.media.video_reader import VideoReader
 
-STILL_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 CLIP_SUFFIXES = (".mp4", ".webm", ".mov", ".avi", ".mkv", ".m4v", ".mpg", ".mpeg", ".gif")
 FRAMES_PER_PERSON = 8
 FRAME_STEP = 3  # of a clip, every third frame is used
@@ -48,9 +49,18 @@ MAX_CROP_OFFSET = 0.4  # crop units from the crop's middle to the head's centre;
 MAX_CUT_OFF_SHARE = 0.25  # share of a face's box outside the frame
 
 
-def prepare(folder: str | Path, output: str | Path, size: int = 256, workers: int = 1, seed: int = 0) -> dict[str, int]:
+def prepare(
+    folder: str | Path,
+    output: str | Path,
+    size: int = 256,
+    workers: int = 1,
+    seed: int = 0,
+    people: str | Path | None = None,
+) -> dict[str, int]:
     """Writes every picture and clip below `folder` as shards to `output`, with frames of `size` pixels. Returns how
-    many files were "kept", "skipped" and "there already".
+    many files, and people with several stills, were "kept", "skipped" and "there already".
+
+    people: a table of who is on which still, see `read_table`; without it, names say so, see `same_people`.
 
     A later call continues: a shard appears only when it is complete, and a skipped file is listed with its reason in
     `skipped.json` and not tried again. No bad file ends the call. Raises MediaError if there is no file to read or the
@@ -69,13 +79,15 @@ def prepare(folder: str | Path, output: str | Path, size: int = 256, workers: in
         raise MediaError(f"cannot write into {output}: {error.strerror}") from None
     list_file = output / "skipped.json"
     skipped = json.loads(list_file.read_text()) if list_file.exists() else {}
+    table = read_table(people) if people else None
+    wanted = {str(path.relative_to(folder)): (path,) for path in files}
+    wanted |= same_people(wanted, table)
     jobs = {}
-    for path in files:
-        name = str(path.relative_to(folder))
+    for name, paths in wanted.items():
         shard = output / shard_name(name)
         if name not in skipped and not shard.exists():
-            jobs[name] = (path, shard, size, seed)
-    counts = {"kept": 0, "skipped": 0, "there already": len(files) - len(jobs)}
+            jobs[name] = (paths, shard, size, seed)
+    counts = {"kept": 0, "skipped": 0, "there already": len(wanted) - len(jobs)}
     with contextlib.closing(_run_jobs(jobs, max(1, workers), output)) as results:
         for name, reason in tqdm(results, total=len(jobs), unit="file", disable=None):
             counts["skipped" if reason else "kept"] += 1
@@ -114,11 +126,15 @@ def _run_jobs(jobs: dict[str, tuple], workers: int, output: Path) -> Iterator[tu
             yield name, "reading it ended the process"
 
 
-def _prepare_file(path: Path, shard: Path, size: int, seed: int) -> str | None:
-    """Writes the shard of one file. Returns the reason if it cannot be used, else None."""
+def _prepare_file(paths: tuple[Path, ...], shard: Path, size: int, seed: int) -> str | None:
+    """Writes the shard of one file, or of several stills of one person. Returns the reason if they cannot be used, else
+    None."""
     warnings.simplefilter("ignore")  # a damaged clip is used up to the damage
     try:
-        people = lift_still(path, size, seed) if is_still(path) else read_clip(path, size)
+        if len(paths) > 1:
+            people = read_stills(paths, size)
+        else:
+            people = lift_still(paths[0], size, seed) if is_still(paths[0]) else read_clip(paths[0], size)
     except MpkitError as error:
         return str(error)
     except Exception as error:  # whatever a library raises for a strange file: the other files go on
@@ -152,10 +168,7 @@ def read_clip(path: Path, size: int) -> list[dict[str, np.ndarray]]:
                 reasons[reason] += 1
                 continue
             crop = crop or Crop.of(face)
-            alpha = (matte.in_crop(picture, crop, size) * 255).round().astype(np.uint8)
-            pose = dict(zip(("rotation", "translation", "scale"), (part[0].numpy() for part in pose_in(face, crop))))
-            image = np.concatenate([cut(picture, crop, size), alpha[..., None]], axis=2)
-            frames.append({"images": image, "numbers": np.concatenate([face.actions, face.gaze]), **pose})
+            frames.append(_read_frame(picture, face, crop, matte, size))
             faces.append(face)
             if len(faces) == MAX_FRAMES:
                 break
@@ -165,12 +178,45 @@ def read_clip(path: Path, size: int) -> list[dict[str, np.ndarray]]:
         needed = f"{FRAMES_PER_PERSON} are needed"
         raise NoFaceError(f"{len(frames)} good frames of every {FRAME_STEP}rd, {needed} ({found})")
     fields = {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
-    fields |= label_frames(faces, crop, list(fields["images"][..., 3] / 255)) | {"found": np.ones(len(frames), bool)}
+    fields |= _labels(faces, [crop] * len(faces), fields["images"])
     shared = {"neutral": fields.pop("neutral"), "faces": mesh()[0]}
     return [
         {name: values[person : people * FRAMES_PER_PERSON : people] for name, values in fields.items()} | shared
         for person in range(people)
     ]
+
+
+def read_stills(paths: tuple[Path, ...], size: int) -> list[dict[str, np.ndarray]]:
+    """Stills of one person as a person whose frames they are, each in its own head crop. Raises NoFaceError for a still
+    without a usable face, MediaError."""
+    frames, faces, crops = [], [], []
+    with make_tracker() as tracker, Matte() as matte:
+        for path in paths:
+            picture = read_image(path)
+            try:
+                face = select_face(tracker.detect(picture))
+            except NoFaceError as error:
+                raise NoFaceError(f"{path.name}: {error}") from None
+            if reason := flaw(picture, face, None):
+                raise NoFaceError(f"{path.name}: the face is {reason}")
+            faces.append(face)
+            crops.append(Crop.of(face))
+            frames.append(_read_frame(picture, face, crops[-1], matte, size))
+    fields = {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
+    return [fields | _labels(faces, crops, fields["images"]) | {"faces": mesh()[0]}]
+
+
+def _read_frame(picture: np.ndarray, face: Face, crop: Crop, matte: Matte, size: int) -> dict[str, np.ndarray]:
+    """The fields of one real frame but for its labels."""
+    alpha = (matte.in_crop(picture, crop, size) * 255).round().astype(np.uint8)
+    pose = dict(zip(("rotation", "translation", "scale"), (part[0].numpy() for part in pose_in(face, crop))))
+    image = np.concatenate([cut(picture, crop, size), alpha[..., None]], axis=2)
+    return {"images": image, "numbers": np.concatenate([face.actions, face.gaze]), **pose}
+
+
+def _labels(faces: list[Face], crops: list[Crop], images: np.ndarray) -> dict[str, np.ndarray]:
+    """The labels of real frames (K, S, S, 4) uint8."""
+    return label_frames(faces, crops, list(images[..., 3] / 255)) | {"found": np.ones(len(images), bool)}
 
 
 def flaw(picture: np.ndarray, face: Face, crop: Crop | None) -> str | None:

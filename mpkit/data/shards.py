@@ -164,3 +164,7 @@ class HeadShards:
         """One field of all frames of a person, without copying it."""
         number, row = self._index[person]
         return self._shards[number][name][row]
+
+    def is_lifted(self, person: int) -> bool:
+        """Whether the person is a lifted still."""
+        return "reliable" in self._shards[self._index[person][0]]

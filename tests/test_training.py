@@ -122,11 +122,13 @@ def test_two_processes_are_one_with_the_whole_batch(shards, tmp_path):
     train(config(shards, tmp_path / "one", **changes), progress=False)
     options = "--preset nano --batch-size 4 --drivers 1 --steps 3 --log-every 1 --warmup 100 --save-every 3".split()
     options += "--weights.adversarial 0.1 --weights.matching 1 --weights.cycle 0.1".split()
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += "--num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0 -m mpkit".split()
     run = ["train", "base", "--data", str(shards), "--run", str(tmp_path / "two"), "--device", "cpu", *options]
+    script = tmp_path / "train.py"  # torchrun would take some of mpkit's options for its own
+    check = "from accelerate import Accelerator\nassert Accelerator(cpu=True).num_processes == 2\n"
+    script.write_text(f"{check}from mpkit.cli.main import main\nmain({run})")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(launch + run, capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(launch, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = (
         [json.loads(line) for line in (tmp_path / name / "stats.jsonl").read_text().splitlines()]

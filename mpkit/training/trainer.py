@@ -89,7 +89,7 @@ class Trainer:
         with self.accelerator.autocast():
             loss, terms, self.made = self.objective(self.model, batch)
         values = {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
-        values = {name: self.accelerator.reduce(value.float().clone(), "mean") for name, value in values.items()}
+        values = {name: self._mean(value) for name, value in values.items()}
         self._check_finite(values["loss"], batch)
         # ---- backward
         self.accelerator.backward(loss)
@@ -100,8 +100,9 @@ class Trainer:
         # ---- discriminator
         if self.discriminator:
             with self.accelerator.autocast():
-                values["discriminator"] = self.objective.discriminator_loss(batch, self.made)
-            self.accelerator.backward(values["discriminator"])
+                loss = self.objective.discriminator_loss(batch, self.made)
+            values["discriminator"] = self._mean(loss.detach())
+            self.accelerator.backward(loss)
             average_gradients(self.accelerator, self.discriminator)
             self.optimizers["discriminator_optimizer"].step()
         # ---- EMA
@@ -130,6 +131,10 @@ class Trainer:
         """Goes on from a saved state, if there is one. Raises WeightsError when it does not fit."""
         if path.exists():
             self.steps_done = load_run(path, self.networks, self.optimizers)
+
+    def _mean(self, value: Tensor) -> Tensor:
+        """The mean of a value over all processes."""
+        return self.accelerator.reduce(value.float().clone(), "mean")
 
     def _check_finite(self, loss: Tensor, batch) -> None:
         if torch.isfinite(loss):  # the mean over processes: all of them stop

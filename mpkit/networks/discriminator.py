@@ -18,7 +18,8 @@ class Judgement(NamedTuple):
 
 
 class PatchDiscriminator(nn.Module):
-    """(B, 3, H, W) -> Judgement. 4x4 convolutions, all but the last two of stride 2; the first layer has no norm."""
+    """(B, 3, H, W) in [-1, 1] -> Judgement. 4x4 convolutions, all but the last two of stride 2; the first layer has no
+    norm."""
 
     def __init__(self, config: DiscriminatorConfig):
         super().__init__()
@@ -46,14 +47,18 @@ class PatchDiscriminator(nn.Module):
 
 class Discriminator(nn.Module):
     """(B, 3, H, W) in [0, 1] -> one Judgement per scale, the full resolution first. H and W must divide by
-    2^(scales - 1). Callers pass foregrounds on black."""
+    2^(scales - 1). Callers pass foregrounds on black.
+
+    Colours are centred first: spectral normalization bounds the first convolution by its largest singular value, and in
+    pictures that are nowhere negative the mean colour takes nearly all of it, so that no texture would be told apart.
+    """
 
     def __init__(self, config: DiscriminatorConfig):
         super().__init__()
         self.scales = nn.ModuleList(PatchDiscriminator(config) for _ in range(config.scales))
 
     def forward(self, image: Tensor) -> list[Judgement]:
-        judgements = []
+        judgements, image = [], 2 * image - 1
         for index, scale in enumerate(self.scales):
             judgements.append(scale(F.avg_pool2d(image, 2**index) if index else image))
         return judgements

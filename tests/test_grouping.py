@@ -11,7 +11,7 @@ from mpkit.cli.main import main
 from mpkit.data.grouping import read_table, same_people
 from mpkit.data.pairs import PairSet
 from mpkit.data.prepare import read_stills
-from mpkit.data.shards import save_shard
+from mpkit.data.shards import HeadShards, save_shard
 from mpkit.errors import MediaError, NoFaceError
 
 
@@ -40,7 +40,13 @@ def test_a_table_names_people(tmp_path, separator):
 
 def test_what_is_no_table_is_one_line(tmp_path, capsys):
     (tmp_path / "a.jpg").write_bytes((EXAMPLES / "mona_lisa.jpg").read_bytes())
-    for name, content in (("absent", None), ("binary", b"\xff\xfe\x00"), ("empty", b""), ("other", b"file,name\n")):
+    for name, content in (
+        ("absent", None),
+        ("binary", b"\xff\xfe\x00"),
+        ("empty", b""),
+        ("other", b"file,name\n"),
+        ("huge", b"path,person\n" + b"a" * 200_000 + b",1\n"),
+    ):
         table = tmp_path / name
         if content is not None:
             table.write_bytes(content)
@@ -48,6 +54,12 @@ def test_what_is_no_table_is_one_line(tmp_path, capsys):
             read_table(table)
         arguments = ["prepare", str(tmp_path), "--output", str(tmp_path / "out"), "--people", str(table)]
         assert main(arguments) == 2 and len(capsys.readouterr().err.strip().splitlines()) == 1
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_table_that_names_an_absent_file_is_refused():
+    with pytest.raises(MediaError, match="names b.jpg, which is not among the 1 files"):
+        same_people(files("a.jpg"), {"a.jpg": "1", "b.jpg": "1"})
 
 
 def test_stills_of_one_person_train_like_frames_of_a_clip(tmp_path):
@@ -65,6 +77,18 @@ def test_stills_of_one_person_train_like_frames_of_a_clip(tmp_path):
     save_shard(tmp_path / "shards" / "shard-0", [person])
     batch = PairSet({str(tmp_path / "shards"): 1.0}, 2, drivers=2, augment=False)[0]
     assert batch.flow_valid.float().mean() > 0.2
+
+
+def test_prepare_makes_each_still_and_their_person(tmp_path, capsys):
+    """Two stills are lifted, and their person has both as frames."""
+    (tmp_path / "stills").mkdir()
+    for letter in "ab":
+        (tmp_path / "stills" / f"mona_{letter}.jpg").write_bytes((EXAMPLES / "mona_lisa.jpg").read_bytes())
+    command = ["prepare", str(tmp_path / "stills"), "--output", str(tmp_path / "shards"), "--size", "64"]
+    assert main(command) == 0 and "3 kept, 0 skipped" in capsys.readouterr().out
+    people = HeadShards(tmp_path / "shards", tracked=True)
+    kinds = sorted((people.is_lifted(person), len(people.field("images", person))) for person in range(len(people)))
+    assert kinds == [(False, 2), (True, 8), (True, 8)]
 
 
 def test_a_still_without_a_face_is_named(tmp_path):

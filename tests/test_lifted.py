@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from mpkit.actions import ACTIONS
 from mpkit.assets import EXAMPLES
-from mpkit.data.lifted import SHEET_CELLS, fill, lift, lift_person, mesh, render
+from mpkit.data.lifted import SHEET_CELLS, fill, lift, lift_person, mesh, render, with_closed_mouth
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
@@ -84,3 +85,14 @@ def test_true_flow_leads_to_the_same_colours(person):
     colour = cv2.remap(source, pixel[:, None, 0], pixel[:, None, 1], cv2.INTER_LINEAR)[:, 0, :3]
     here = cv2.resize(driver, (SIZE // 2, SIZE // 2), interpolation=cv2.INTER_AREA)[seen][:, :3]
     assert np.median(np.abs(colour - here).mean(-1)) < 8
+
+
+def test_a_closed_mouth_leaves_the_rest_of_the_face():
+    """Jaw, mouth and tongue are at rest but for a faint smile; brows, lids and gaze stay."""
+    actions = np.full(52, 0.7, np.float32)
+    closed = dict(zip(ACTIONS, with_closed_mouth(actions, np.random.default_rng(0))))
+    mouth = {name: value for name, value in closed.items() if name.startswith(("jaw", "mouth", "tongue"))}
+    smiles = {mouth.pop("mouthSmileLeft"), mouth.pop("mouthSmileRight")}
+    assert not any(mouth.values()) and len(smiles) == 1 and 0 <= smiles.pop() <= 0.2
+    assert {closed[name] for name in set(closed) - set(mouth) - {"mouthSmileLeft", "mouthSmileRight"}} == {actions[0]}
+    assert (actions == np.float32(0.7)).all()

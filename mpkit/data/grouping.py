@@ -18,7 +18,10 @@ def same_people(
     """The people with at least two stills among `files` (path below the folder -> its file): name -> their files.
 
     table: path below the folder -> person. Without one, stills of one folder show the same person where their names
-    differ only in a last letter after "_": anna_a.jpg, anna_b.png."""
+    differ only in a last letter after "_": anna_a.jpg, anna_b.png. Raises MediaError where the table names a file that
+    is not among them."""
+    if missing := set(table or ()) - set(files):
+        raise MediaError(f"the table names {min(missing)}, which is not among the {len(files)} files of the folder")
     groups = defaultdict(list)
     for name, (path,) in files.items():
         if table is not None:
@@ -35,11 +38,12 @@ def read_table(path: str | Path) -> dict[str, str]:
     tabs or commas. Raises MediaError for a file that is no such table."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        rows = csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ",")
+        table, columns = list(rows), set(rows.fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MediaError(
-            f"cannot read the table {path}: {getattr(error, 'strerror', None) or 'it is no text'}"
+            f"cannot read the table {path}: {getattr(error, 'strerror', None) or 'it is no such text'}"
         ) from None
-    rows = csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ",")
-    if not set(COLUMNS) <= set(rows.fieldnames or ()):
+    if not set(COLUMNS) <= columns:
         raise MediaError(f"{path}: the first line of the table must name the columns {' and '.join(COLUMNS)}")
-    return {row["path"]: row["person"] for row in rows if row["path"] and row["person"]}
+    return {row["path"]: row["person"] for row in table if row["path"] and row["person"]}

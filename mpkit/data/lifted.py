@@ -213,8 +213,8 @@ def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.n
 
 
 def random_motion(rng: np.random.Generator, lifted: Lift, mouth_closed: bool = False) -> SyntheticMotion:
-    """A pose near that of the picture, and any expression; with `mouth_closed`, lips at rest, which hide the teeth that
-    the picture may show. The shoulders do not turn."""
+    """A pose near that of the picture, and any expression; with `mouth_closed`, see `with_closed_mouth`: lips hide the
+    teeth that the picture may show. The shoulders do not turn."""
     yaw, pitch, roll = np.clip(rng.normal(0, (13, 8, 6)), -28, 28)
     turn = rotation_matrix(float(yaw), float(pitch), float(roll))
     translation = np.array([*rng.normal(0, 0.03, 2), 0.0], np.float32)
@@ -231,11 +231,12 @@ def random_motion(rng: np.random.Generator, lifted: Lift, mouth_closed: bool = F
 
 
 def with_closed_mouth(actions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A copy of actions (52,) with lips at rest, or with a faint smile."""
-    names = np.array(ACTIONS)
-    closed = np.where([name.startswith(("jaw", "mouth", "tongue")) for name in ACTIONS], 0, actions)
-    closed[np.char.startswith(names, "mouthSmile")] = rng.uniform(0, 0.2)
-    return closed.astype(np.float32)
+    """A copy of actions (52,) with jaw, mouth and tongue at rest but for a faint smile."""
+    closed, smile = actions.copy(), rng.uniform(0, 0.2)
+    for index, name in enumerate(ACTIONS):
+        if name.startswith(("jaw", "mouth", "tongue")):
+            closed[index] = smile if name.startswith("mouthSmile") else 0
+    return closed
 
 
 def lift_person(path: Path, frames: int, size: int, seed: int, tracker, matte: Matte) -> dict[str, np.ndarray]:

@@ -60,11 +60,12 @@ def prepare(
     """Writes every picture and clip below `folder` as shards to `output`, with frames of `size` pixels. Returns how
     many files, and people with several stills, were "kept", "skipped" and "there already".
 
-    people: a table of who is on which still, see `read_table`; without it, names say so, see `same_people`.
+    people: a table of who is on which still, see `read_table`; without it, names say so, see `same_people`. A person
+    whose shard is there is not made anew when more of their stills come.
 
     A later call continues: a shard appears only when it is complete, and a skipped file is listed with its reason in
-    `skipped.json` and not tried again. No bad file ends the call. Raises MediaError if there is no file to read or the
-    output cannot be written.
+    `skipped.json` and not tried again. No bad file ends the call. Raises MediaError if there is no file to read, the
+    table is none, or the output cannot be written.
     """
     folder, output = Path(folder), Path(output)
     if not folder.is_dir():
@@ -73,15 +74,15 @@ def prepare(
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     if not files:
         raise MediaError(f"{folder} holds no picture and no clip ({', '.join(suffixes)})")
+    table = read_table(people) if people else None
+    wanted = {str(path.relative_to(folder)): (path,) for path in files}
+    wanted |= same_people(wanted, table)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"cannot write into {output}: {error.strerror}") from None
     list_file = output / "skipped.json"
     skipped = json.loads(list_file.read_text()) if list_file.exists() else {}
-    table = read_table(people) if people else None
-    wanted = {str(path.relative_to(folder)): (path,) for path in files}
-    wanted |= same_people(wanted, table)
     jobs = {}
     for name, paths in wanted.items():
         shard = output / shard_name(name)

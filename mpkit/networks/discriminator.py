@@ -49,8 +49,8 @@ class Discriminator(nn.Module):
     """(B, 3, H, W) in [0, 1] -> one Judgement per scale, the full resolution first. H and W must divide by
     2^(scales - 1). Callers pass foregrounds on black.
 
-    Colours are centred first: spectral normalization bounds the first convolution by its largest singular value, and in
-    pictures that are nowhere negative the mean colour takes nearly all of it, so that no texture would be told apart.
+    Colours are moved to [-1, 1] first. With colours in [0, 1] it hardly learned to tell blurred mouths from sharp ones
+    (docs/training-log.md, 14.).
     """
 
     def __init__(self, config: DiscriminatorConfig):

@@ -14,8 +14,8 @@ between (docs/training-log.md). The last ones, each from the weights of the one 
     base     one H100, 2,211 steps x 48, adversarial 0.05, matching 1, without E_mtn and mouth
     real     two CPU cores, 2,400 steps x 7, 4e-4 -> 1e-5, only mouth and G_2D: photographs as targets, a small mouth
              discriminator. Its code was an experiment and is not in this repository.
-No run used L_cos or the identity loss; only the last two used a GAN loss, whose discriminator told nothing apart (log,
-14.).
+No run used L_cos or the identity loss. Only the last two used a GAN loss, and their discriminators took colours in
+[0, 1], with which a discriminator hardly learns (docs/training-log.md, 14.).
 """
 
 from mpkit.training.stages.base import BaseWeights
@@ -48,7 +48,7 @@ SMALL_STUDENT = {
     "save_every": 100,
     "grid_every": 100,
     # no GAN: on a CPU it more than doubles the time of a step of `tiny`, and after the same time the student was worse;
-    # measured before discriminators centred their input
+    # measured while discriminators took colours in [0, 1] (docs/training-log.md, 14.)
     "weights": StudentWeights(adversarial=0.0, matching=0.0),
 }
 RECIPES: dict[str, dict[str, dict]] = {

@@ -62,6 +62,16 @@ class Crop:
         """Coordinates in the crop (..., 2) -> pixels of the picture."""
         return np.asarray(points, np.float32) @ self.axes.T * np.float32(self.radius) + np.float32((self.x, self.y))
 
+    def pixels(self, size: int) -> np.ndarray:
+        """(size, size, 2) float32: where the centres of `size` x `size` pixels of the crop lie in the picture."""
+        centres = (np.arange(size, dtype=np.float32) * 2 + 1) / size - 1
+        return self.to_picture(np.stack(np.meshgrid(centres, centres), -1))
+
+    def shown(self, shape: tuple[int, ...], size: int) -> np.ndarray:
+        """(size, size) bool: which of these pixels a picture of `shape` (H, W, ...) shows."""
+        place = self.pixels(size)
+        return ((place > 0) & (place < np.float32(shape[1::-1]))).all(-1)
+
     @property
     def axes(self) -> np.ndarray:
         """(2, 2) float32: its columns are the crop's x and y axes in the picture."""
@@ -94,8 +104,7 @@ def cut(image: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     reach = max(-corners.min(), (corners - extent).max()) / crop.radius  # half sides of the crop
     if pixels.ndim < 3 or reach < SOFT_EDGE:
         return pixels
-    centres = (np.arange(size, dtype=np.float32) * 2 + 1) / size - 1
-    place = crop.to_picture(np.stack(np.meshgrid(centres, centres), -1))
+    place = crop.pixels(size)
     beyond = np.maximum(-place, place - extent).max(-1) / np.float32(crop.radius)
     share = (beyond / SOFT_EDGE - 1).clip(0, 1)[..., None]
     small = cv2.resize(pixels, (BLUR_SIDE, BLUR_SIDE), interpolation=cv2.INTER_AREA)

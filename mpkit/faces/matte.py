@@ -71,23 +71,31 @@ def _select_person(alpha: np.ndarray, focus: tuple[float, float]) -> np.ndarray:
     return alpha * cv2.GaussianBlur(kept, None, blur / 2)
 
 
-def guided_filter(image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """`values` (H, W) float32 with their edges moved onto those of `image` (H, W, 3) uint8: (H, W) float32 in [0, 1].
+def guided_filter(
+    image: np.ndarray,
+    values: np.ndarray,
+    side: int = GUIDE_SIDE,
+    radius: int = GUIDE_RADIUS,
+    epsilon: float = GUIDE_EPSILON,
+) -> np.ndarray:
+    """`values` float32 with their edges moved onto those of `image` (H, W, 3) uint8, whatever their own resolution:
+    (H, W) float32 in [0, 1].
 
     The guided filter with a colour guide (He et al. 2010), its coefficients computed at low resolution (He and Sun
-    2015)."""
-    height, width = values.shape
-    size = _reduced_size(width, height, GUIDE_SIDE)
+    2015): at most `side` pixels along the longer side, where `radius` is half the side of its boxes in pixels.
+    epsilon: variance of colours in [0, 1] below which it sees no edge."""
+    height, width = image.shape[:2]
+    size = reduced_size(width, height, side)
     guide = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     low = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
 
     def mean(array):
-        return cv2.boxFilter(array, -1, (2 * GUIDE_RADIUS + 1,) * 2, borderType=cv2.BORDER_REFLECT)
+        return cv2.boxFilter(array, -1, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT)
 
     mean_guide, mean_low = mean(guide), mean(low)
     products = mean((guide[..., :, None] * guide[..., None, :]).reshape(*low.shape, 9)).reshape(*low.shape, 3, 3)
     covariance = products - mean_guide[..., :, None] * mean_guide[..., None, :]
-    covariance += GUIDE_EPSILON * np.eye(3, dtype=np.float32)
+    covariance += epsilon * np.eye(3, dtype=np.float32)
     cross = mean(guide * low[..., None]) - mean_guide * mean_low[..., None]
     slope = np.linalg.solve(covariance, cross[..., None])[..., 0]
     offset = mean_low - (slope * mean_guide).sum(-1)
@@ -99,18 +107,18 @@ def fill_background(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """The picture (H, W, 3) uint8 with the person of `alpha` (H, W), [0, 1], replaced by a smooth continuation of the
     colours around them; (H, W, 3) uint8."""
     height, width = alpha.shape
-    size = _reduced_size(width, height, FILL_SIDE)
+    size = reduced_size(width, height, FILL_SIDE)
     person = cv2.resize(alpha.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     border = max(2, round(max(size) * TINTED_SHARE))
     person = cv2.GaussianBlur(cv2.dilate(person, np.ones((3, 3)), iterations=border), None, border / 2).clip(0, 1)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    filled = _push_pull(small, (1 - person) ** 2 * (person < MAX_KNOWN_ALPHA))
+    filled = push_pull(small, (1 - person) ** 2 * (person < MAX_KNOWN_ALPHA))
     filled = cv2.resize(cv2.GaussianBlur(filled, None, border), (width, height), interpolation=cv2.INTER_CUBIC)
     hole = cv2.resize(person, (width, height))[..., None]
     return (image + hole * (filled - image)).round().clip(0, 255).astype(np.uint8)
 
 
-def _push_pull(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+def push_pull(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Push-pull interpolation (Gortler et al. 1996) of an image (H, W, 3) float32: where its weight `known` (H, W) in
     [0, 1] is small, it takes the colours around, found at half the resolution."""
     height, width = known.shape
@@ -122,12 +130,12 @@ def _push_pull(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     half_known = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
     half = cv2.resize(image * known[..., None], size, interpolation=cv2.INTER_AREA)
     half = half / np.maximum(half_known, 1e-6)[..., None]
-    coarse = _push_pull(half, np.minimum(half_known * 2, 1))
+    coarse = push_pull(half, np.minimum(half_known * 2, 1))
     coarse = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     return image * known[..., None] + coarse * (1 - known[..., None])
 
 
-def _reduced_size(width: int, height: int, side: int) -> tuple[int, int]:
+def reduced_size(width: int, height: int, side: int) -> tuple[int, int]:
     """(width, height) of a picture reduced so that its longer side has at most `side` pixels."""
     scale = min(1.0, side / max(height, width))
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -14,7 +14,8 @@ from mpkit.animation.options import MAX_SIDE, Options, check_side
 from mpkit.animation.scene import Layers, cut_out, moved_person, over, separate
 from mpkit.faces.crop import Crop, cut, paste
 from mpkit.faces.face import Face
-from mpkit.faces.matte import Matte, fill_background, segmented_view
+from mpkit.faces.fine_matte import fill_behind, refined
+from mpkit.faces.matte import Matte, segmented_view
 from mpkit.media.frame_size import fitted
 from mpkit.media.images import Picture, as_picture
 from mpkit.media.transparency import split_alpha
@@ -58,7 +59,8 @@ class Still:
     def of(picture: np.ndarray, face: Face, size: str | int, smallest: int, matte: Matte) -> "Still":
         """The still of a face in a picture, RGB or straight RGBA, on the CPU; `size` and `smallest` as in `crop_side`.
 
-        In a cut-out picture, see `is_cut_out`, what is opaque is the person. Raises MediaError."""
+        In a cut-out picture, see `is_cut_out`, what is opaque is the person. Else the matte is refined, once for all
+        frames. Raises MediaError."""
         image, opacity = split_alpha(picture)
         crop = Crop.turned_with(face)
         side = crop_side(size, crop, smallest)
@@ -73,7 +75,8 @@ class Still:
         if shown is not None and is_cut_out(shown, alpha):
             alpha, background = shown, np.full_like(pixels, 255)
         else:
-            background, shown = fill_background(pixels, alpha), None
+            alpha = np.where(view.shown(image.shape, view_side), refined(pixels, alpha), alpha)
+            background, shown = fill_behind(pixels, alpha), None
         background, alpha = to_tensor(background), to_tensor(alpha[..., None] * 255)
         wide = torch.cat([to_tensor(pixels) - (1 - alpha) * background, alpha], dim=1)
         settings = {"alpha": opacity, "cut_out": shown is not None}

@@ -21,7 +21,7 @@ EPSILON = 1e-5  # variance of colours in [0, 1] below which a window of the pict
 STEPS = 200  # of the solver, at most
 FOG = 0.04  # alpha up to this becomes 0, from 1 minus this on 1
 SHARPNESS = 16  # exponent with which alpha weighs a pixel among a person's colours, and 1 - alpha among the others
-TINTED = 0.004  # longer sides of the picture: width of the border where a person's edge was sharpened or smeared
+TINTED = 0.006  # longer sides of the picture: width of the border where a person's edge was sharpened or smeared
 FILL_BLUR = 0.01  # longer sides of the picture: standard deviation by which the filled background is smoothed
 
 

@@ -14,9 +14,7 @@ WORKING_SIDE = 640  # pixels along a side of a segmented view, about 500 in its 
 COARSE_SIDE = 400  # pixels; a larger picture is first solved at half its size
 CERTAIN = 0.05  # a coarse alpha nearer to 0 or 1 than this is certain, unless an edge is near
 OUTSIDE, INSIDE = 0.045, 0.025  # longer sides of the picture: how far beyond and within its edge a matte is uncertain
-# Trust in an uncertain alpha that is 0 (outside) or 1 (inside), see `closed_form_alpha`; less in others. The segmenter
-# misses hairs, but rarely takes a hole for a person.
-TRUST_OUTSIDE, TRUST_INSIDE = 0.01, 0.04
+TRUST = 0.04  # in an uncertain alpha of 0 or 1, see `closed_form_alpha`; less in one between them
 EPSILON = 1e-5  # variance of colours in [0, 1] below which a window of the picture shows no edge
 STEPS = 200  # of the solver, at most
 FOG = 0.04  # alpha up to this becomes 0, from 1 minus this on 1
@@ -86,5 +84,4 @@ def _solved(image: np.ndarray, alpha: np.ndarray, unknown: np.ndarray) -> np.nda
         alpha = np.where(unknown, found, alpha)
         undecided = (np.abs(found - 0.5) < 0.5 - FOG).astype(np.uint8)
         unknown = unknown & (cv2.dilate(undecided, _disc(1)) > 0)
-    trust = np.interp(alpha, (0, 0.5, 1), (TRUST_OUTSIDE, 0, TRUST_INSIDE)).astype(np.float32)
-    return closed_form_alpha(image, alpha, unknown, trust, EPSILON, STEPS)
+    return closed_form_alpha(image, alpha, unknown, TRUST * np.abs(2 * alpha - 1), EPSILON, STEPS)

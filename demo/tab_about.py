@@ -31,7 +31,7 @@ LIMITS = """
 ## What it cannot do
 
 - Profiles, covered faces and animals; more than about 25 degrees away from how the portrait looks.
-- Teeth are one light row, the same in every mouth. Hats, hands and long hair bend with the head or stay behind.
+- Teeth are invented, and too white for dark or yellow paintings. Hats, hands and long hair bend with the head or stay behind.
 - This page takes twenty seconds of a driver and portraits of 1600 pixels. The command line has neither limit.
 
 ## Consent

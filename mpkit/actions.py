@@ -1,4 +1,7 @@
-"""The 52 facial actions, and what a tracker reads of them. A face has 54 numbers: the actions, then gaze x and y."""
+"""The 52 facial actions. A face has 54 numbers: the actions, as fractions of a whole one, then gaze x and y.
+
+A whole action is a known offset: that of the synthetic heads (`synthetic.anatomy`). The tracker fits fractions of it
+(`faces.action_fit`), so 0.5 is the same in a driver, a still and a render."""
 
 from collections.abc import Iterable
 
@@ -20,21 +23,6 @@ ACTIONS = (
 # fmt: on
 NUMBERS = len(ACTIONS) + 2  # numbers of a face: the actions, then gaze x and y
 
-# What the tracker reads, on average, where an action or the gaze is 1. Smile, gaze, jaw and lips were chosen, and blink
-# checked, on portraits of the training set, so that results move as far as their drivers; the others come from how far
-# landmarks of real faces move (docs/training-log.md, 5., 6., 8. and 10.). An action that is not listed has 1: its
-# reading is about 1 or not known.
-READINGS = {
-    "jawOpen": 0.5,
-    "eyeBlink": 0.5,
-    "mouthSmile": 0.55,
-    "mouthUpperUp": 0.6,
-    "mouthLowerDown": 0.5,
-    "mouthShrugLower": 0.7,
-    "mouthPucker": 1.6,
-    "gaze x": 0.42,
-    "gaze y": 0.28,
-}
 SHORT_NAMES = {"blink": "eyeBlink", "smile": "mouthSmile", "frown": "mouthFrown", "pucker": "mouthPucker"}
 DIRECTIONS = ("jaw", "mouth")  # jawLeft and jawRight are directions, not the two sides of one action
 
@@ -44,15 +32,12 @@ def gains(of: dict[str, float], names: Iterable[str]) -> np.ndarray:
     return np.float32([next((gain for start, gain in of.items() if name.startswith(start)), 1.0) for name in names])
 
 
-READING = gains(READINGS, (*ACTIONS, "gaze x", "gaze y"))  # (54,) what the tracker reads where a number is 1
-
-
 def vector(**fractions: float) -> np.ndarray:
     """A face's 54 numbers by name, (54,) float32: `vector(jawOpen=0.5, smile=0.3, gaze_x=-1)`. The rest is 0, at rest.
 
     A name is one of the 52 actions; an action without Left or Right, which sets both sides (`eyeBlink`); a key of
     SHORT_NAMES; `gaze_x` (to the picture's right) or `gaze_y` (down). A value is a fraction of the whole action, in
-    [0, 1], or [-1, 1] for gaze: 1 gives the READING of that action. Where two names set one number, the later counts.
+    [0, 1], or [-1, 1] for gaze. Where two names set one number, the later counts.
     Raises ValueError for an unknown name or a value out of range.
     """
     numbers = np.zeros(NUMBERS, np.float32)
@@ -61,7 +46,7 @@ def vector(**fractions: float) -> np.ndarray:
         lowest = -1 if name.startswith("gaze") else 0
         if not lowest <= fraction <= 1:
             raise ValueError(f"{name} must be from {lowest} to 1, got {fraction}")
-        numbers[indices] = np.float32(fraction) * READING[indices]
+        numbers[indices] = fraction
     return numbers
 
 

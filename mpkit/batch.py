@@ -14,7 +14,6 @@ class Labels(NamedTuple):
     view: Tensor  # (B, h, h, 3) the same point in the frame's view, with pose and expression
     valid: Tensor  # (B, h, h) whether the cell shows the head: bool, or a weight
     mouth: Tensor  # (B, h, h) bool, the mouth interior
-    teeth: Tensor  # (B, h, h) bool, a tooth
 
 
 class Frames(NamedTuple):
@@ -25,6 +24,7 @@ class Frames(NamedTuple):
     numbers: Tensor  # (B, 54) facial actions and gaze, as `data.tracked.conditioning` gives them
     labels: Labels
     reliable: Tensor  # (B, 1, S, S) bool: False where a lifted still has an invented colour; no loss counts there
+    real: Tensor  # (B,) bool: a photograph, a painting or a frame of a clip, not a render
     anchors: Tensor  # (B, 3, 3) eye and lip centres of the person's neutral face, canonical (`faces.anchors`)
 
 

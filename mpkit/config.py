@@ -58,7 +58,7 @@ class ModelConfig(_JsonConfig):
     face_size: int = 80  # ours: side of the fine offset fields over the face (networks/face_field.py); 0 = none
     face_window: tuple[float, float, float] = (0.0, 0.1, 0.7)  # where they lie in the canonical frame: x, y, half side
     face_extra: int = 32  # fields beyond latent_size, whose weights come from a small network
-    mouth_widths: tuple[int, ...] = (32, 24, 16)  # ours: residual blocks of the mouth field (networks/mouth.py)
+    mouth_widths: tuple[int, ...] = (48, 32, 24, 12)  # ours: residual blocks of the mouth field (networks/mouth.py)
     mouth_start: int = 12  # side of its first cells; doubled between blocks
     mouth_window: tuple[float, float, float] = (0.0, 0.255, 0.22)  # where in the canonical frame: x, y, half side
     volume_widths: tuple[int, ...] = (16, 32, 48)  # G_3D, from fine to coarse
@@ -78,6 +78,8 @@ class ModelConfig(_JsonConfig):
             raise ValueError("warp_widths and warp_scales must have the same length")
         if len(self.volume_widths) != len(self.volume_scales) + 1:
             raise ValueError("volume_widths must be one longer than volume_scales")
+        if self.face_size and len(self.mouth_widths) < 3:
+            raise ValueError("mouth_widths must name at least three blocks")
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ PRESETS = {
         appearance_widths=(32,), vector_widths=(16, 24), vector_blocks=(1, 1), latent_size=32, motion_size=32,
         motion_widths=(16, 24), motion_blocks=(1, 1), warp_start=(2, 4), warp_width=32, warp_widths=(24, 16),
         warp_scales=((2, 2, 2), (2, 2, 2)), volume_widths=(8, 16, 16), render_width=32, render_blocks=1,
-        render_widths=(24, 16), face_size=24, face_extra=8, mouth_widths=(16, 8), mouth_start=8,
+        render_widths=(24, 16), face_size=24, face_extra=8, mouth_widths=(16, 8, 8), mouth_start=4,
     ),
     "tiny": ModelConfig(),
     # the same network at half the picture: half the volume's side, so W starts at the same 4 x 4, doubles once less
@@ -254,6 +256,7 @@ DISCRIMINATORS = {
     "tiny": DiscriminatorConfig(preset="tiny", scales=3, widths=(24, 48, 96, 96), normalization_groups=8),
     "base256": DiscriminatorConfig(preset="base256"),
     "base512": DiscriminatorConfig(),
+    "crops": DiscriminatorConfig(preset="crops", scales=1, widths=(32, 64, 96), normalization_groups=8),
 }
 
 

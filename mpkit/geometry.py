@@ -75,6 +75,19 @@ def slide_along_rays(points: Tensor, rotation: Tensor, depth: float | Tensor) ->
     return points + ray * ((depth - points[..., 2:]) / ray[..., 2:].clamp_min(0.3))
 
 
+def affine(matrix: Tensor, points: Tensor) -> Tensor:
+    """Points (B, h, w, 2) mapped by affine maps (B, 2, 3). A sum for the same reason as in `_rotate`."""
+    return (matrix[:, None, None] * F.pad(points, (0, 1), value=1.0)[..., None, :]).sum(-1)
+
+
+def invert_affine(matrix: Tensor) -> Tensor:
+    """The inverse of affine maps (B, 2, 3), as affine maps."""
+    (a, b), (c, d) = matrix[:, 0, :2].unbind(1), matrix[:, 1, :2].unbind(1)
+    linear = torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1) / (a * d - b * c).view(-1, 1, 1)
+    shift = -(linear * matrix[:, None, :, 2]).sum(-1, keepdim=True)
+    return torch.cat([linear, shift], dim=2)
+
+
 def identity_pose(batch: int = 1, device=None, dtype=torch.float32) -> Pose:
     """The canonical pose: R = I, t = 0, s = 1."""
     return Pose(

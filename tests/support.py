@@ -7,12 +7,15 @@ conditioning, weight standardisation).
 import dataclasses
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from mpkit.batch import Frames, Labels, Pairs
 from mpkit.config import preset
-from mpkit.geometry import identity_pose, rotation_from_angles
+from mpkit.geometry import identity_flow, identity_pose, rotation_from_angles
 from mpkit.networks import HeadMotion
 from mpkit.networks.blocks import ResBlock
+from mpkit.networks.face_field import AVERAGE_ANCHORS
 
 NANO = preset("nano")
 PAPER_NANO = dataclasses.replace(
@@ -109,3 +112,25 @@ def unreached(module, loss):
 
 def random_loss(*outputs):
     return sum((output * torch.randn_like(output)).sum() for output in outputs)
+
+
+def labels_at(points: torch.Tensor) -> Labels:
+    return Labels(points, points, *torch.ones(2, *points.shape[:-1], dtype=torch.bool))
+
+
+def some_pairs(count: int = 2, drivers: int = 2, size: int = 64) -> Pairs:
+    """A batch of smooth colours whose labels show no motion between source and driver."""
+    torch.manual_seed(0)
+
+    def frames(n):
+        flat = identity_flow(size // 2, size // 2).movedim(1, -1).expand(n, -1, -1, -1)
+        points = torch.cat([flat, torch.zeros_like(flat[..., :1])], dim=-1)
+        rgba = F.interpolate(torch.rand(n, 4, 4, 4), size=(size, size), mode="bilinear")
+        reliable = torch.ones(n, 1, *rgba.shape[2:], dtype=torch.bool)
+        anchors = torch.tensor([[*place, -0.4] for place in AVERAGE_ANCHORS]).expand(n, -1, -1)
+        real = torch.zeros(n, dtype=torch.bool)
+        return Frames(rgba, identity_pose(n), torch.rand(n, 54), labels_at(points), reliable, real, anchors), flat
+
+    (source, _), (driver, flat) = frames(count), frames(count * drivers)
+    seen = torch.cat([source.picture, driver.picture])[:, :3]
+    return Pairs(source, driver, flat, torch.ones(flat.shape[:-1], dtype=torch.bool), seen)

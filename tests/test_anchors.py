@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from face_pictures import make_face
-from support import NANO, some_motion, some_picture, some_pose, stirred
+from support import NANO, some_motion, some_picture, stirred
 from torch.testing import assert_close
 
 from mpkit.data.bundled_people import load_people
@@ -13,7 +13,7 @@ from mpkit.faces import Crop
 from mpkit.faces.anchors import ANCHOR_DEPTHS, ANCHOR_LANDMARKS, anchors_in, anchors_of, flip_anchors
 from mpkit.faces.canonical import CANONICAL_FACE
 from mpkit.networks import BaseModel
-from mpkit.networks.face_field import AVERAGE_ANCHORS, LIPS_DEPTH, MAX_ANCHOR_OFFSET, Offsets, align_to_average
+from mpkit.networks.face_field import AVERAGE_ANCHORS, MAX_ANCHOR_OFFSET, Offsets, align_to_average
 
 LONG_FACE = torch.tensor([[[-0.17, -0.15, -0.4], [0.18, -0.14, -0.4], [0.01, 0.30, -0.5]]])
 
@@ -70,17 +70,6 @@ def test_fine_field_follows_the_lips_of_the_person():
     own, average = LONG_FACE[:, None, 2:], torch.tensor([[[[x, y, -0.5]]]])
     assert (moves(own) - own)[..., 0] > 0.5
     assert_close(moves(average), average)
-
-
-def test_mouth_logits_are_the_same_along_a_ray():
-    """At the lips of a turned head and at any depth behind them."""
-    offsets = Offsets(torch.zeros(1, 3, 2, 2, 2), mouth=torch.rand(1, 4, 16, 16), mouth_window=(0.0, 0.25, 0.2))
-    pose = some_pose(yaw=30, pitch=-10)
-    lips = pose.apply(torch.tensor([[[[0.0, 0.25, LIPS_DEPTH]]]]))
-    deep = lips + torch.tensor([0.0, 0.0, 0.2])
-    at_lips, behind = (offsets.mouth_logits(pose.unapply(points), pose.rotation) for points in (lips, deep))
-    assert_close(at_lips, behind)
-    assert_close(at_lips[0, :, 0, 0], offsets.mouth[0, :, 7:9, 7:9].mean((1, 2)))  # the middle of the window
 
 
 def test_offsets_of_source_and_driver_have_the_alignment_of_the_source():

@@ -292,7 +292,7 @@ def test_animate_writes_every_kind_of_output(name, frames, files, tmp_path, caps
 def test_track_then_animate(files, tmp_path, capsys):
     motion = tmp_path / "motion.json"
     assert main(["track", str(files["clip"]), "--output", str(motion), "--max-frames", "5"]) == 0
-    assert len(Motion.load(motion)) == 5 and json.loads(motion.read_text())["version"] == 1
+    assert len(Motion.load(motion)) == 5 and json.loads(motion.read_text())["version"] == 2
     arguments = [files["portrait"], motion, "--output", tmp_path / "out.mp4", "--weights", files["weights"]]
     assert main(["animate", *map(str, arguments), *SMALL]) == 0
     assert "5 frames" in capsys.readouterr().out

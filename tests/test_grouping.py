@@ -76,7 +76,16 @@ def test_stills_of_one_person_train_like_frames_of_a_clip(tmp_path):
     (tmp_path / "shards").mkdir()
     save_shard(tmp_path / "shards" / "shard-0", [person])
     batch = PairSet({str(tmp_path / "shards"): 1.0}, 2, drivers=2, augment=False)[0]
-    assert batch.flow_valid.float().mean() > 0.2
+    assert batch.driver.real.all() and batch.flow_valid.float().mean() > 0.2
+
+
+def test_real_frames_in_other_units_are_refused(tmp_path):
+    """A shard without a mark of its version was prepared when numbers were a tracker's readings."""
+    save_shard(tmp_path / "shard-0", [read_stills((EXAMPLES / "mona_lisa.jpg",) * 2, 64)[0]])
+    assert len(HeadShards(tmp_path, tracked=True)) == 1
+    (tmp_path / "shard-0" / "numbers.json").unlink()
+    with pytest.raises(MediaError, match="an earlier mpkit prepared"):
+        HeadShards(tmp_path, tracked=True)
 
 
 def test_prepare_makes_each_still_and_their_person(tmp_path, capsys):

@@ -67,7 +67,6 @@ def test_the_mouth_interior_is_known_without_the_body_model():
     template = load_template()
     inner = [PARTS.index(name) for name in ("mouth", "tongue", "teeth")]
     assert np.array_equal(in_mouth(template.faces), np.isin(template.part, inner))
-    assert np.array_equal(in_mouth(template.faces, teeth=True), template.part == PARTS.index("teeth"))
 
 
 def test_closed_lips_hide_teeth_and_open_ones_show_them(identity):

@@ -1,22 +1,19 @@
 """Each loss: its value on a case computed by hand; its gradient reaches the networks that it trains and no others."""
 
-import dataclasses
 import math
 
-import numpy as np
 import pytest
 import torch
+from support import labels_at, some_pairs
 
-from mpkit.batch import Frames, Labels, Pairs
+from mpkit.batch import Labels
 from mpkit.config import preset
-from mpkit.errors import MpkitError
 from mpkit.geometry import identity_flow, identity_grid, identity_pose, rotation_from_angles
 from mpkit.losses.adversarial import discriminator_loss, generator_loss, matching_loss
 from mpkit.losses.attention import DISOCCLUDED, attention_map, mask_weight
 from mpkit.losses.cycle import cycle_loss
 from mpkit.losses.expression import latent_loss, pose_loss
 from mpkit.losses.geometric import (
-    colour_loss,
     depth_loss,
     driver_warp_loss,
     flow_loss,
@@ -28,32 +25,9 @@ from mpkit.losses.perceptual import PerceptualLoss
 from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import BaseModel
 from mpkit.networks.discriminator import Judgement
-from mpkit.networks.face_field import AVERAGE_ANCHORS
 from mpkit.training.config import TrainConfig
 from mpkit.training.stages.base import BaseObjective, BaseWeights
-from mpkit.training.stages.mouth import MouthObjective
 from mpkit.training.stages.objective import other_person
-
-
-def labels_at(points: torch.Tensor) -> Labels:
-    return Labels(points, points, *torch.ones(3, *points.shape[:-1], dtype=torch.bool))
-
-
-def some_pairs(count: int = 2, drivers: int = 2, size: int = 64) -> Pairs:
-    """A batch of smooth colours whose labels show no motion between source and driver."""
-    torch.manual_seed(0)
-
-    def frames(n):
-        flat = identity_flow(size // 2, size // 2).movedim(1, -1).expand(n, -1, -1, -1)
-        points = torch.cat([flat, torch.zeros_like(flat[..., :1])], dim=-1)
-        rgba = torch.nn.functional.interpolate(torch.rand(n, 4, 4, 4), size=(size, size), mode="bilinear")
-        reliable = torch.ones(n, 1, *rgba.shape[2:], dtype=torch.bool)
-        anchors = torch.tensor([[*place, -0.4] for place in AVERAGE_ANCHORS]).expand(n, -1, -1)
-        return Frames(rgba, identity_pose(n), torch.rand(n, 54), labels_at(points), reliable, anchors), flat
-
-    (source, _), (driver, flat) = frames(count), frames(count * drivers)
-    seen = torch.cat([source.picture, driver.picture])[:, :3]
-    return Pairs(source, driver, flat, torch.ones(flat.shape[:-1], dtype=torch.bool), seen)
 
 
 def test_multiscale_l1_is_zero_on_itself_and_counts_offsets():
@@ -94,7 +68,7 @@ def test_warp_losses_are_zero_for_true_warps_and_measure_shifts():
 
 def test_points_without_a_label_do_not_count():
     points = torch.rand(1, 4, 4, 3)
-    labels = Labels(points, points + 5, *torch.zeros(3, 1, 4, 4, dtype=torch.bool))
+    labels = Labels(points, points + 5, *torch.zeros(2, 1, 4, 4, dtype=torch.bool))
     assert driver_warp_loss(identity_grid(4, 8, 8), labels) == 0
     assert flow_loss(identity_flow(8, 8), torch.zeros(1, 4, 4, 2), torch.zeros(1, 4, 4, dtype=torch.bool)) == 0
 
@@ -107,13 +81,12 @@ def test_flow_loss_compares_at_any_resolution():
 
 
 def test_depth_loss_wants_the_visible_depth():
-    weights = torch.zeros(1, 4, 8, 8)
-    weights[:, 1] = 1  # the second of four cells: z = -0.25
+    depth = torch.full((1, 1, 8, 8), -0.25)
     view = torch.zeros(1, 2, 2, 3)
     view[..., 2] = -0.25
-    assert depth_loss(weights, labels_at(view)).item() == pytest.approx(0, abs=1e-6)
+    assert depth_loss(depth, labels_at(view)).item() == pytest.approx(0, abs=1e-6)
     view[..., 2] = 0.5
-    assert depth_loss(weights, labels_at(view)).item() == pytest.approx(0.75, abs=1e-6)
+    assert depth_loss(depth, labels_at(view)).item() == pytest.approx(0.75, abs=1e-6)
 
 
 def test_mask_is_one_where_the_source_shows_and_zero_where_it_hides():
@@ -130,26 +103,6 @@ def test_mask_is_one_where_the_source_shows_and_zero_where_it_hides():
     assert (flat.grad[..., :4, :] < 0).all() and (flat.grad[..., 4:, :] > 0).all()
 
 
-def test_colours_count_by_their_weights():
-    picture, weight = torch.full((1, 3, 8, 8), 0.5), torch.zeros(1, 4, 4)
-    weight[:, :2] = 2
-    colour = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
-    assert colour_loss(colour, picture, weight) == 0
-    loss = colour_loss(colour + 0.1, picture, weight)
-    loss.backward()
-    assert loss.item() == pytest.approx(0.3, abs=1e-5)  # of three colours
-    assert (colour.grad[..., :2, :] > 0).all() and (colour.grad[..., 2:, :] == 0).all()
-
-
-@pytest.mark.parametrize("quantile", [0.2, 0.5, 0.7])
-def test_the_best_colour_for_several_pictures_is_a_quantile(quantile):
-    """Of a hundred pictures with a grey of 0.00 to 0.99 no other grey costs less."""
-    pictures = (torch.arange(100.0) / 100).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
-    weight, greys = torch.ones(100, 2, 2), torch.arange(0.05, 1, 0.1)
-    costs = [colour_loss(torch.full_like(pictures, grey), pictures, weight, quantile).item() for grey in greys]
-    assert greys[int(np.argmin(costs))].item() == pytest.approx(quantile, abs=0.051)
-
-
 def test_occluded_points_must_be_painted_near_eyes_and_mouth_alone():
     pairs = some_pairs()
     attention, shown = torch.ones(len(pairs.flow), 1, 64, 64), torch.ones_like(pairs.flow_valid)
@@ -161,35 +114,6 @@ def test_occluded_points_must_be_painted_near_eyes_and_mouth_alone():
     middle = weight.shape[-1] // 2
     assert (weight[:, ::2, :middle] == 0).all() and (weight[:, ::2, middle:] == 10 * DISOCCLUDED).all()
     assert (weight[:, 1::2, :middle] == 1).all() and (weight[:, 1::2, middle:] == 10).all()
-
-
-def test_stage_mouth_trains_the_mouth_field_alone(monkeypatch):
-    """It learns teeth and both colours, without rendering, where the source hides them near eyes and mouth."""
-    torch.manual_seed(0)
-    pairs = some_pairs()
-    hidden = pairs.flow_valid.clone()
-    hidden[:, 18:24, 14:18] = False  # the mouth
-    near, far = torch.full((4, 1, 64, 64), 10.0), torch.ones(4, 1, 64, 64)
-    labels = pairs.driver.labels
-    for teeth in (False, True):
-        frames = pairs.driver._replace(labels=labels._replace(teeth=torch.full_like(labels.teeth, teeth)))
-        for shown, attention, learns in ((pairs.flow_valid, near, False), (hidden, far, False), (hidden, near, True)):
-            model = BaseModel(preset("nano"))
-            changed = pairs._replace(driver=frames, flow_valid=shown)
-            monkeypatch.setattr("mpkit.training.stages.mouth.attention_map", lambda *_, value=attention: value)
-            _, terms, _ = MouthObjective(TrainConfig(preset="nano"))(model, changed)
-            sum(terms[name] for name in ("teeth", "teeth_colour", "dark_colour")).backward()
-            closed, opened, tooth, *colours = (model.mouth.out.weight.grad.abs().sum((1, 2, 3)) > 0).tolist()
-            assert not closed and not opened and tooth == learns
-            assert colours == [learns and teeth] * 3 + [learns and not teeth] * 3
-            moved = {name.split(".")[0] for name, value in model.named_parameters() if value.grad is not None}
-            assert moved == {"mouth"}
-
-
-def test_a_preset_without_a_mouth_field_has_no_stage_for_it():
-    config = dataclasses.replace(preset("nano"), face_size=0)
-    with pytest.raises(MpkitError, match="has no mouth field"):
-        MouthObjective(TrainConfig(preset="nano"))(BaseModel(config), some_pairs())
 
 
 def test_smoothness_of_affine_fields_is_zero():
@@ -298,6 +222,21 @@ def test_the_discriminator_learns_to_tell_real_from_fake():
         losses.append(objective.discriminator_loss(pairs, driven))
         optimizer.zero_grad(), losses[-1].backward(), optimizer.step()
     assert losses[0] > 1.5 and losses[-1] < 0.5
+
+
+def test_the_discriminator_of_heads_sees_eyes_and_mouths_of_real_frames():
+    """Whole heads, and three crops of each; of renders only where a batch has nothing else."""
+    objective = BaseObjective(TrainConfig(preset="nano", weights=BaseWeights(perceptual=0, adversarial=1.0)))
+    model, pairs, seen = BaseModel(preset("nano")), some_pairs(), []
+    for part in (objective.discriminator.heads, objective.discriminator.crops):
+        part.register_forward_hook(lambda module, inputs, _: seen.append(inputs[0]))
+    real = torch.tensor([False, True, False, True])
+    for driver, judged in ((pairs.driver, slice(None)), (pairs.driver._replace(real=real), real)):
+        seen.clear()
+        with torch.no_grad():
+            objective(model, pairs._replace(driver=driver))
+        heads, crops = seen[:2]
+        assert torch.equal(heads, driver.picture[judged, :3]) and crops.shape == (3 * len(heads), 3, 96, 96)
 
 
 def test_cycle_loss_by_hand():

@@ -122,9 +122,25 @@ def test_actions_are_matched_by_name(tmp_path, content):
     assert actions[:, ACTIONS.index("eyeBlinkLeft")].tolist() == [1.0] * 5 and actions.sum() == 6.25
 
 
+def test_numbers_of_version_1_become_fractions(tmp_path, content):
+    names = {"jawOpen": (0.25, 0.5), "mouthPucker": (0.8, 0.5), "browInnerUp": (0.3, 0.3), "eyeBlinkLeft": (0.7, 1)}
+    content |= {"version": 1, "actions": list(names), "reference": content["frames"][0]}
+    for frame in content["frames"]:
+        frame |= {"actions": [old for old, _ in names.values()], "gaze": [-0.21, 0.42]}
+    loaded = MotionTrack.load(write(tmp_path, content))
+    for motion in (loaded.motion(3), loaded.reference):
+        new = motion.numbers[0, [*map(ACTIONS.index, names), 52, 53]]
+        assert new.tolist() == pytest.approx([new for _, new in names.values()] + [-0.5, 1.5])
+    loaded.save(tmp_path / "new.json")
+    again = MotionTrack.load(tmp_path / "new.json")
+    np.testing.assert_allclose(again.numbers, loaded.numbers, atol=2e-5)
+    content |= {"version": 2}
+    assert MotionTrack.load(write(tmp_path, content)).numbers[0, 53] == pytest.approx(0.42)
+
+
 HEADER_FAULTS = {
     "format": ["mpkit-emotion", None, 1],
-    "version": [2, 0, "1", True, None, 1e9],
+    "version": [3, 0, "1", True, None, 1e9],
     "rate": ["25", "0/1", "25/0", "-25/1", 25, "1e3/1", "25/1\n", "9999999999/1", "२५/1", None],
     "source": [5, "x" * 2000],
     "width": [0, -1, "320", None, True, 1e300, [1, 2]],

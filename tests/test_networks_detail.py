@@ -13,6 +13,7 @@ from support import (
     without_expression,
 )
 from torch import nn
+from torch.nn import functional as F
 from torch.testing import assert_close
 
 from mpkit.assets import DEFAULT_WEIGHTS
@@ -31,16 +32,19 @@ from mpkit.errors import WeightsError
 from mpkit.evaluation.network_report import format_report, network_report
 from mpkit.geometry import identity_grid, identity_pose
 from mpkit.networks import BaseModel, render_at
+from mpkit.networks.detail import DEPTH_SCALE, expected_depth
 
 # --- the detail path -------------------------------------------------------------------------------------------------
 
 
 def copying_model():
-    """No expression, no residual flow (as initialised), mask 1: the model shows the source picture alone."""
+    """No expression, no residual flow (as initialised), mask 1, a transparent mouth layer: the model shows the source
+    picture alone."""
     model = without_expression(BaseModel(NANO)).eval()
     nn.init.zeros_(model.render.out.weight)
     with torch.no_grad():
         model.render.out.bias[4 * model.render.shuffle**2 :] = 50
+        model.mouth.out.bias[3] = -100
     return model
 
 
@@ -120,6 +124,26 @@ def test_depth_weights_choose_one_voxel_of_each_column():
     weights = rendering.detail.depth_weights
     assert_close(weights.sum(1), torch.ones_like(weights[:, 0]))
     assert (0 <= rendering.detail.mask).all() and (rendering.detail.mask <= 1).all()
+    second = torch.zeros(1, 4, 2, 2)
+    second[:, 1] = 1  # of four cells: z = -0.25
+    assert_close(expected_depth(second), torch.full((1, 1, 2, 2), -0.25))
+
+
+def test_depth_is_refined_beyond_the_cells_of_the_volume():
+    """The refinement moves single points along z; as initialised it moves none."""
+    model, picture, motion = without_expression(BaseModel(NANO)).eval(), some_picture(), some_motion()
+    avatar = model.source(picture, motion)
+    detail = model.drive(avatar, motion).rendering.detail
+    plain = F.interpolate(expected_depth(detail.depth_weights), size=detail.depth.shape[-2:], mode="bilinear")
+    assert detail.depth.shape[-1] > detail.depth_weights.shape[-1]
+    assert_close(detail.depth, plain)
+    with torch.no_grad():
+        model.render.depth_middle.bias += 2
+    moved = model.drive(avatar, motion).rendering.detail
+    assert_close(moved.depth - detail.depth, torch.full_like(plain, 2 * DEPTH_SCALE))
+    assert_close(
+        moved.trace.surface[..., 2].mean() - detail.trace.surface[..., 2].mean(), torch.tensor(2 * DEPTH_SCALE)
+    )
 
 
 # --- configs and report ----------------------------------------------------------------------------------------------
@@ -201,7 +225,6 @@ def test_a_trace_without_motion_stays_in_place_and_mirrors_x():
     assert_close(trace.source, points, atol=1e-5, rtol=0)
     assert_close(trace.canonical, points, atol=1e-5, rtol=0)
     assert_close(trace.mirrored, points * torch.tensor([-1, 1, 1]), atol=1e-5, rtol=0)
-    assert (trace.disocclusion == 0).all()
 
 
 def test_area_ratio_of_a_trace_is_that_of_its_flow():

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from mpkit.batch import Pairs
 from mpkit.data.augment import colour_jitter, flip_numbers, flip_pose, random_knot_offsets, recolour, spline_warp
 from mpkit.data.bundled_people import load_people
-from mpkit.data.pairs import PairSet
+from mpkit.data.pairs import MIN_OPENING, PairSet, mouth_inside
 from mpkit.data.people import RenderedPeople
 from mpkit.data.shards import HeadShards, save_shard
 from mpkit.errors import MpkitError
@@ -30,6 +30,12 @@ def assert_same(first: Pairs, second: Pairs) -> None:
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert value.dtype == second[name].dtype and torch.equal(value, second[name]), name
+
+
+def clip_person() -> dict[str, np.ndarray]:
+    """A person as `prepare` makes one of a clip: fitted numbers, and no true actions."""
+    fields = {name: value for name, value in PEOPLE[0].items() if name not in ("actions", "gaze")}
+    return fields | {"numbers": np.zeros((4, 54), np.float32)}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,10 @@ def test_collections_on_disk_and_in_memory_mix(folder):
         PairSet.from_people([PEOPLE[0] | {"found": np.arange(4) == 2}], 2)
 
 
+def test_frames_of_clips_are_real():
+    assert PairSet.from_people([clip_person()], 2)[0].driver.real.all()
+
+
 def test_a_person_with_few_frames_gives_a_driver_several_times():
     batch = PairSet.from_people([PEOPLE[0] | {"found": np.arange(4) < 2}], 1, drivers=3, augment=False)[0]
     first, *others = batch.driver.picture
@@ -107,6 +117,42 @@ def test_the_picture_itself_is_the_target_of_most_lifted_stills():
     assert not (first & source).any() and source.any()
 
 
+def opening(people, batch_size: int) -> PairSet:
+    """Batches of people whose drivers open the mouth, as far as there are any."""
+    pairs = PairSet.from_people(people, batch_size, drivers=1, augment=False)
+    pairs.open_mouths = 1.0
+    return pairs
+
+
+def mouth_area(person: int, frames) -> np.ndarray:
+    """The share of the label cells that show the mouth interior, for label triangles (K, h, h) of one person."""
+    return np.array([mouth_inside({"triangle": t, "faces": PEOPLE[person]["faces"]}).mean() for t in frames])
+
+
+def test_drivers_open_the_mouth_where_that_is_asked():
+    """The first driver shows more of the mouth interior than the source, for people who open the mouth at all."""
+    people = [person for n, person in enumerate(PEOPLE) if np.ptp(mouth_area(n, person["triangle"])) >= MIN_OPENING]
+    pairs = opening(people, 16)[0]
+    source, driver = (frames.labels.mouth.float().mean((1, 2)) for frames in (pairs.source, pairs.driver))
+    assert (driver - source >= MIN_OPENING).all()
+
+
+def test_of_lifted_stills_the_picture_itself_opens_the_mouth():
+    areas = [mouth_area(n, person["triangle"]) for n, person in enumerate(PEOPLE)]
+    lifted = []
+    for person, area in zip(PEOPLE, areas):  # the picture, frame 0, is the frame that opens the mouth widest
+        order = np.argsort(-area)
+        moved = {name: person[name][order] for name in person if len(np.atleast_1d(person[name])) == len(area)}
+        lifted.append(person | moved | {"reliable": np.ones((4, 64, 64), bool)})
+    pairs = opening(lifted, 16)[0]
+    assert pairs.driver.real.all() and not pairs.source.real.any()
+
+
+def test_people_who_never_open_the_mouth_are_drawn_too():
+    shut = [{**person, "triangle": np.full_like(person["triangle"], -1)} for person in PEOPLE]
+    assert len(opening(shut, 2)[0].source.picture) == 2
+
+
 def test_tensors_have_the_documented_shapes_and_ranges(batch):
     assert batch.source.picture.shape == (8, 4, 64, 64) and batch.driver.picture.shape == (16, 4, 64, 64)
     assert batch.flow.shape == (16, 32, 32, 2) and batch.motion_input.shape == (24, 3, 64, 64)
@@ -114,7 +160,7 @@ def test_tensors_have_the_documented_shapes_and_ranges(batch):
         assert frames.labels.canonical.shape == frames.labels.view.shape == (len(frames.picture), 32, 32, 3)
         assert 0 <= frames.picture.min() and (frames.picture[:, :3] <= frames.picture[:, 3:] + 1e-6).all()
         assert frames.picture.max() <= 1 and frames.reliable.all()
-        assert (frames.labels.valid | ~frames.labels.mouth).all() and (frames.labels.mouth | ~frames.labels.teeth).all()
+        assert (frames.labels.valid | ~frames.labels.mouth).all() and not frames.real.any()
     for name, value in tensors(batch).items():
         assert value.isfinite().all(), name
 

@@ -73,7 +73,7 @@ def test_a_stage_alone_and_tiny_have_their_own_defaults(monkeypatch):
     for stage in ("base", "warps"):
         assert main(["train", stage, "--data", "a", "--run", "b", "--device", "cpu"]) == 0
     assert [config.preset for config in seen] == ["tiny", "tiny"]
-    assert (seen[0].batch_size, seen[0].drivers, seen[0].weights.gaze) == (3, 3, 0.3)
+    assert (seen[0].batch_size, seen[0].drivers, seen[0].weights.adversarial) == (4, 2, 0.1)
     assert (seen[1].batch_size, seen[1].learning_rate) == (4, 5e-4)
 
 

@@ -42,7 +42,7 @@ def make_detail(seed: int, strength: float) -> Detail:
     mask = torch.sigmoid(2 + values[:, 2:3])
     surface = identity_flow(SIZE, SIZE).movedim(1, -1)
     trace = identity_trace(torch.nn.functional.pad(surface, (0, 1)))
-    return Detail(values[:, 2:], mask, values[:, 2:], flow, flow, mask, trace)
+    return Detail(values[:, 2:], mask, values[:, 2:], flow, flow, mask, mask, trace)
 
 
 @pytest.mark.parametrize("strength", [0.02, 2.0])

@@ -135,7 +135,7 @@ def detail() -> Detail:
     size = 64
     here = identity_flow(size, size)
     ramp = here.sum(1, keepdim=True)
-    return Detail(ramp.repeat(1, 4, 1, 1), ramp, ramp, here, here.clone(), ramp, None)
+    return Detail(ramp.repeat(1, 4, 1, 1), ramp, ramp, here, here.clone(), ramp, ramp, None)
 
 
 def test_moved_shoulders_leave_head_and_border_of_the_crop(detail):
@@ -160,7 +160,7 @@ def test_moved_shoulders_do_not_fold_the_picture(detail):
 
 
 def test_each_of_a_batch_is_moved_by_its_own_shift(detail):
-    two = Detail(*(layer.repeat(2, 1, 1, 1) for layer in detail[:-1]), None)
+    two = Detail(*(layer.repeat(2, 1, 1, 1) for layer in detail[:-2]), None)
     moved = move_shoulders(two, identity_pose(2), torch.tensor([[0.0, 0.0], [0.1, 0.0]]))
     assert torch.allclose(moved.flow[0], two.flow[0], atol=1e-6) and (moved.flow[1] - two.flow[1]).abs().max() > 0.05
 

@@ -1,39 +1,23 @@
-"""The numbers that condition training: in the units of the tracker's readings, without their noise."""
+"""The numbers that condition training: the true ones where they are known."""
 
 import numpy as np
-import pytest
 
-from mpkit.actions import ACTIONS, READING, gaze_of, with_gaze
-from mpkit.data.tracked import conditioning, true_actions
-from mpkit.faces.face import Face
+from mpkit.actions import ACTIONS, gaze_of, with_gaze
+from mpkit.data.tracked import conditioning
 
-JAW, BROW = ACTIONS.index("jawOpen"), ACTIONS.index("browInnerUp")
+JAW = ACTIONS.index("jawOpen")
 
 
-def test_synthetic_frames_get_the_expected_reading():
-    actions = np.zeros(52, np.float32)
-    actions[[JAW, BROW]] = 0.5
+def test_synthetic_frames_get_their_true_actions():
+    actions = np.random.rand(52).astype(np.float32)
     sample = {"actions": actions, "gaze": np.float32((1, -1)), "numbers": np.random.rand(54)}
     numbers = conditioning(sample)
-    assert numbers[JAW] == pytest.approx(0.5 * READING[JAW]) and READING[JAW] < 0.7 and numbers[BROW] == 0.5
-    assert numbers[52:] == pytest.approx(READING[52:] * (1, -1)) and numbers.dtype == np.float32
-    sample["numbers"] = np.random.rand(54)
-    assert np.array_equal(conditioning(sample), numbers)  # the reading of the frame itself is not used
+    assert numbers.dtype == np.float32 and np.array_equal(numbers, [*actions, 1, -1])
 
 
-def test_real_frames_get_the_reading():
+def test_real_frames_get_what_the_tracker_fits():
     numbers = np.random.rand(54).astype(np.float32)
     assert np.array_equal(conditioning({"numbers": numbers}), numbers)
-
-
-def test_true_actions_are_the_inverse_of_conditioning():
-    actions = np.zeros(52, np.float32)
-    actions[[JAW, BROW]] = 0.3, 0.6
-    face = Face(np.zeros((478, 3)), (0, 0, 1, 1), actions, np.float32((0.3, -0.2)), np.eye(3), np.zeros(2), 1.0)
-    truth = true_actions(face)
-    numbers = conditioning({"actions": truth, "gaze": gaze_of(truth)})
-    assert numbers[[JAW, BROW, 52, 53]] == pytest.approx((0.3, 0.6, 0.3, -0.2), abs=1e-6)
-    assert 0 <= truth.min() and truth.max() <= 1
 
 
 def test_gaze_survives_its_way_through_actions():

@@ -108,7 +108,7 @@ def test_smoothing_is_an_exponential_mean_that_keeps_rotations():
     moved = [frame for _, frame, _ in smoothed(0.75, frames)]
     assert [yaw_of(frame) for frame in moved] == pytest.approx([0, 5, 5, 8.75], abs=1e-3)
     jaw = ACTIONS.index("jawOpen")
-    assert [frame.numbers[0, jaw].item() for frame in moved] == pytest.approx([0, 0.125, 0.125, 0.21875])
+    assert [frame.numbers[0, jaw].item() for frame in moved] == pytest.approx([0, 0.25, 0.25, 0.4375])
     assert moved[3].pose.translation[0, 0].item() == pytest.approx(0.4 * 0.4375)
     assert moved[2] is moved[1]  # a frame without a face holds the motion
     assert all(torch.allclose(f.pose.rotation @ f.pose.rotation.mT, torch.eye(3), atol=1e-6) for f in moved)

@@ -41,7 +41,7 @@ def test_the_views_are_four_pictures_and_the_first_is_what_the_animator_renders(
 def test_at_the_start_the_portrait_is_as_in_its_picture(views, portrait):
     motion = views.motion()
     assert torch.allclose(motion.numbers[:, :52], portrait.motion.numbers[:, :52].clamp(0, 1), atol=1e-6)
-    assert torch.allclose(motion.numbers[:, 52:], portrait.motion.numbers[:, 52:], atol=0.03)  # gaze is rounded
+    assert torch.allclose(motion.numbers[:, 52:], portrait.motion.numbers[:, 52:], atol=0.051)  # gaze is rounded
     assert torch.allclose(motion.pose.rotation, portrait.motion.pose.rotation, atol=0.02)  # angles are rounded
 
 

@@ -1,5 +1,6 @@
 """Drivers: clips, stills and motion files, each read as one stream of frame motions."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -12,9 +13,10 @@ from mpkit.animation.head_frame import divide
 from mpkit.animation.motion_file import MotionTrack, is_motion_file
 from mpkit.animation.transfer import FrameMotion, rest_of
 from mpkit.errors import MediaError, NoFaceError
+from mpkit.faces.action_fit import SHAPE_FACES, ActionFitter, shape_of
 from mpkit.faces.crop import Crop
-from mpkit.faces.face import Face, find_face, followed_face
-from mpkit.faces.follow import follow
+from mpkit.faces.face import Face, find_face
+from mpkit.faces.follow import follow, sampled_faces
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import is_still, read_image
 from mpkit.media.limits import check_range
@@ -62,30 +64,35 @@ class ClipDriver(Driver):
         self.rate, self.frame_count, self.has_audio = reader.rate, reader.frame_count_estimate, reader.has_audio
 
     def __iter__(self):
-        crop = None
+        crop, shape = None, self._sampled[1]
         with make_tracker(self.tracker, video=True) as tracker, self.reader as reader:
-            for _, picture, face in follow(reader, tracker):
+            for _, picture, face in follow(reader, tracker, shape):
                 if face is not None:
                     crop = crop or Crop.of(face)
                 yield picture, face and frame_motion(picture, face, crop, self.read_pixels)
 
     def rest(self):
-        """It is looked for in REST_FRAMES frames of the clip, so that this takes seconds for a clip of any length."""
-        best, last = None, None
+        """See `Driver.rest`. It is found in REST_FRAMES frames."""
+        return self._sampled[0]
+
+    @functools.cached_property
+    def _sampled(self) -> tuple[FrameMotion | None, np.ndarray | None]:
+        """The rest and the shape of the person. They are looked for in REST_FRAMES frames of the clip, so that this
+        takes seconds for a clip of any length."""
+        best, faces = None, []
         with make_tracker(self.tracker, video=True) as tracker:  # it looks first where the face was: much faster
-            for picture in self.reader.samples(REST_FRAMES):
-                faces = tracker.detect(picture)
-                if not faces:
-                    continue
-                last = followed_face(faces, last)
-                crop = Crop.of(last)
-                motion = FrameMotion.of(last, crop)
+            for picture, face in sampled_faces(self.reader.samples(REST_FRAMES), tracker):
+                faces.append(face)
+                motion = FrameMotion.of(face, Crop.of(face))
                 if best is None or motion.deviation_from_neutral < best[0].deviation_from_neutral:
-                    best = motion, picture, crop
+                    best = motion, picture, face
         if best is None:
-            return None
-        motion, picture, crop = best
-        return rest_of([motion if self.read_pixels is None else self.read_pixels(picture, crop, motion)])
+            return None, None
+        _, picture, face = best
+        shape = shape_of(faces[:: -(-len(faces) // SHAPE_FACES)])
+        crop = Crop.of(face)
+        motion = FrameMotion.of(ActionFitter(shape)(face), crop)
+        return rest_of([motion if self.read_pixels is None else self.read_pixels(picture, crop, motion)]), shape
 
 
 class StillDriver(Driver):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from mpkit.actions import ACTIONS, READING
+from mpkit.actions import ACTIONS
 from mpkit.animation.transfer import FrameMotion
 from mpkit.assets import ASSETS
 from mpkit.faces.canonical import EYE_LANDMARKS, FACE_TRIANGLES
@@ -37,8 +37,7 @@ def _shapes() -> tuple[np.ndarray, np.ndarray]:
 def face_vertices(numbers: np.ndarray) -> np.ndarray:
     """The landmarks (468, 3) of the average face, canonical, with the expression that 54 numbers describe."""
     neutral, offsets = _shapes()
-    shares = (numbers[: len(ACTIONS)] / READING[: len(ACTIONS)]).clip(0, 1.2)
-    return neutral + np.tensordot(shares, offsets, axes=1)
+    return neutral + np.tensordot(numbers[: len(ACTIONS)].clip(0, 1), offsets, axes=1)
 
 
 def draw_face(motion: FrameMotion, size: int = 256, zoom: float = 1.5) -> np.ndarray:
@@ -60,7 +59,7 @@ def draw_face(motion: FrameMotion, size: int = 256, zoom: float = 1.5) -> np.nda
         colour = _colours()[index]
         shade = light[index] if colour is SKIN else 1.0
         draw.polygon([tuple(point) for point in pixels[index].tolist()], tuple(int(shade * part) for part in colour))
-    _draw_irises(draw, canonical, numbers[len(ACTIONS) :] / READING[len(ACTIONS) :], pose, size * SMOOTH)
+    _draw_irises(draw, canonical, numbers[len(ACTIONS) :], pose, size * SMOOTH)
     return np.asarray(canvas.resize((size, size), Image.LANCZOS))
 
 

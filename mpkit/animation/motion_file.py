@@ -2,7 +2,7 @@
 
 The file is JSON, with one frame per line:
 
-    {"format": "mpkit-motion", "version": 1, "rate": "30000/1001", "source": "driver.mp4",
+    {"format": "mpkit-motion", "version": 2, "rate": "30000/1001", "source": "driver.mp4",
      "width": 1920, "height": 1080, "crop": [x, y, radius], "actions": ["browDownLeft", ...], "frames": [
     {"time": 0.0, "found": true, "rotation": [...], "translation": [...], "scale": 1.0, "actions": [...],
      "gaze": [...], "box": [...], "shoulders": [...]},
@@ -18,14 +18,15 @@ found        whether a face was found; if not, the other numbers are those of th
 rotation     9 numbers, the rows of R: head pose as mpkit.geometry defines it
 translation  x, y of t, in coordinates of the crop
 scale        s
-actions      in [0, 1]
-gaze         x right, y down, about [-1, 1]
+actions      in [0, 1], fractions of a whole action
+gaze         x right, y down, fractions, about [-1, 1]
 shoulders    x, y in coordinates of the crop: how far they are from where the head pose puts them; 0 if left out
 box          x0, y0, x1, y1 around the face, in pixels
 reference    (header) one more frame, from which a portrait takes the motion's changes. If left out, changes of rotation
              and expression count from the frame that is nearest to neutral, those of place and size from the first
 
-Numbers are rounded to 5 decimals. Loading checks every field, see motion_json.py.
+Before version 2, actions and gaze were a tracker's readings; loading converts them. Numbers are rounded to 5
+decimals. Loading checks every field, see motion_json.py.
 """
 
 import json

@@ -7,11 +7,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpkit.actions import ACTIONS
+from mpkit.actions import ACTIONS, gains
 from mpkit.errors import MediaError
 from mpkit.faces.crop import Crop
 
-FORMAT, VERSION = "mpkit-motion", 1
+FORMAT, VERSION = "mpkit-motion", 2
+# What the numbers of version 1 were where an action, or the gaze, was whole; 1 for those that are not listed.
+READINGS_OF_VERSION_1 = {
+    "jawOpen": 0.5,
+    "eyeBlink": 0.5,
+    "mouthSmile": 0.55,
+    "mouthUpperUp": 0.6,
+    "mouthLowerDown": 0.5,
+    "mouthShrugLower": 0.7,
+    "mouthPucker": 1.6,
+    "gaze x": 0.42,
+    "gaze y": 0.28,
+}
 MAX_FRAMES = 1_000_000
 MAX_BYTES = 256 << 20
 # How many numbers each field of a frame has, besides the actions, and the largest absolute value of each field.
@@ -43,7 +55,17 @@ def read_motion(path: Path) -> Content:
     if reference is not None and not isinstance(reference, dict):
         raise MediaError("its reference is not an object")
     arrays = _frames(frames, names)
-    return Content(header, arrays, None if reference is None else _frames([reference], names, "its reference"))
+    reference = None if reference is None else _frames([reference], names, "its reference")
+    if content["version"] == 1:
+        arrays, reference = _fractions(arrays), reference and _fractions(reference)
+    return Content(header, arrays, reference)
+
+
+def _fractions(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of version 1 with actions and gaze as fractions of whole ones."""
+    actions = (arrays["actions"] / gains(READINGS_OF_VERSION_1, ACTIONS)).clip(0, 1)
+    gaze = arrays["gaze"] / gains(READINGS_OF_VERSION_1, ("gaze x", "gaze y"))
+    return arrays | {"actions": actions, "gaze": gaze.clip(-_LIMITS["gaze"], _LIMITS["gaze"])}
 
 
 def _read_json(path: Path) -> dict:

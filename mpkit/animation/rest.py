@@ -1,9 +1,10 @@
 """The correction at rest (ours): a portrait in its own motion is its picture.
 
 The networks do not render a portrait's own motion exactly as the picture shows it: the flow is off by parts of a pixel,
-and the mask takes what they cannot know, such as closed lips that the tracker reads as a half open mouth, for hidden.
-Both errors are measured once, with the portrait's own motion, and taken off at every motion: the flow's at the point of
-the source that is sampled, the mask's at that point too.
+and the mask takes what they cannot know, such as a closed eye that the tracker reads as open, for hidden. Closed lips
+that are read as open get a mouth layer. These errors are measured once, with the portrait's own motion, and taken off
+at every motion: the flow's and the mask's at the point of the source that is sampled, the layer's where it lies on the
+lips.
 """
 
 from typing import NamedTuple
@@ -22,18 +23,25 @@ class RestError(NamedTuple):
 
     offset: Tensor  # (1, 2, h, w) from each pixel to where the flow samples it
     replaced: Tensor  # (1, 1, S, S) share of each pixel that is not sampled from the source
+    mouth: Tensor | None  # (1, 1, M, M) alpha of the mouth layer; None where the model has none
 
     @staticmethod
     def of(detail: Detail) -> "RestError":
         """The error of a rendering in the portrait's own motion."""
-        return RestError(detail.flow - identity_flow(*detail.flow.shape[2:], detail.flow.device), 1 - detail.mask)
+        offset = detail.flow - identity_flow(*detail.flow.shape[2:], detail.flow.device)
+        return RestError(offset, 1 - detail.mask, detail.mouth and detail.mouth.texture[:, 3:])
 
     def removed_from(self, detail: Detail) -> Detail:
         """The detail path's layers of any motion without this error. At the portrait's own motion the flow then is the
-        identity and the mask 1."""
+        identity, the mask 1, and the mouth layer transparent."""
         flow = self._corrected(detail.flow)
         replaced = _at(self.replaced, resize_flow(flow, detail.mask.shape[-1]))
-        return detail._replace(flow=flow, mask=(detail.mask + replaced).clamp_max(1))
+        mouth = detail.mouth
+        if mouth is not None:
+            colour, alpha = mouth.texture.split([3, 1], dim=1)
+            alpha = (alpha - self.mouth).clamp_min(0) / (1 - self.mouth).clamp_min(0.01)  # what is opaque stays opaque
+            mouth = mouth._replace(texture=torch.cat([colour, alpha], dim=1))
+        return detail._replace(flow=flow, mask=(detail.mask + replaced).clamp_max(1), mouth=mouth)
 
     def _corrected(self, flow: Tensor) -> Tensor:
         """The flow (1, 2, h, w) x that solves x + offset(x) = `flow`, by a fixed-point iteration from the identity,

@@ -8,8 +8,7 @@ import numpy as np
 from mpkit.animation.driver import STILL_RATE, read_still
 from mpkit.animation.motion_file import MotionTrack, rate_text
 from mpkit.animation.options import Progress, silent
-from mpkit.faces.follow import follow
-from mpkit.faces.trackers import make_tracker
+from mpkit.faces.follow import follow_clip
 from mpkit.media.images import is_still
 from mpkit.media.video_reader import VideoReader
 
@@ -36,8 +35,8 @@ def track(
         height, width = picture.shape[:2]
         return MotionTrack.from_faces([face], [0.0], rate_text(STILL_RATE), (width, height), path.name)
     faces, times = [], []
-    with make_tracker(tracker, video=True) as face_tracker, VideoReader(path, start, max_frames, fps) as reader:
-        for time, _, face in follow(reader, face_tracker):
+    with VideoReader(path, start, max_frames, fps) as reader:
+        for time, _, face in follow_clip(reader, tracker):
             faces.append(face and replace(face, landmarks=_NO_LANDMARKS))
             times.append(float(time - reader.start))
             progress(len(times), reader.frame_count_estimate)

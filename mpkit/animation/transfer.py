@@ -53,12 +53,12 @@ class FrameMotion(NamedTuple):
     @property
     def deviation_from_neutral(self) -> float:
         """0 for a frontal head with a neutral face. It adds the degrees of turn, divided by 30, the actions, except
-        those that say where the eyes look, and half of the gaze."""
+        those that say where the eyes look, and the gaze."""
         actions, gaze = self.numbers.split([len(ACTIONS), 2], dim=1)
         actions = actions.clamp_min(0)
         actions[:, EYE_LOOK_ACTIONS] = 0
         turn = sum(abs(angle.item()) for angle in angles_from_rotation(self.pose.rotation)) / 30
-        return turn + actions.sum().item() + gaze.abs().sum().item() / 2
+        return turn + actions.sum().item() + gaze.abs().sum().item()
 
     def bounded(self) -> "FrameMotion":
         """This motion, its mouth no wider open and its head turned no farther than at rest."""

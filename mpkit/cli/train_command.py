@@ -14,7 +14,7 @@ from mpkit.errors import MpkitError
 
 TRAINING_STAGES = {
     "warps": "both warp generators alone, from exact labels; quick",
-    "mouth": "the network of the mouth interior alone, from exact labels; quick",
+    "mouth": "the network of the mouth interior alone, on crops of mouths; quick",
     "motion": "E_mtn alone: it reads head pose and expression from pixels; quick",
     "gaze": "the network whose features are the gaze loss of stage base",
     "identity": "the network whose features are the identity loss of stage base",
@@ -41,7 +41,7 @@ def train(arguments: list[str]) -> None:
       mpkit train gaze --data runs/heads --run runs/gaze --steps 400
       mpkit train identity --data runs/heads --run runs/identity --steps 400
       mpkit train base --preset nano --run runs/nano --steps 20 --batch-size 2
-      mpkit train base --data runs/heads --run runs/first --init runs/mouth/weights.safetensors --freeze mouth
+      mpkit train base --data runs/heads --run runs/first --init runs/mouth/weights.safetensors
       mpkit train enhancer --preset nano --base runs/nano/weights.safetensors --run runs/nano-enhancer --steps 20
       mpkit train enhancer --data my_photos --run runs/enhancer --steps 5000
       accelerate launch --num_processes 4 -m mpkit train base --data runs/heads --run runs/large --preset base512

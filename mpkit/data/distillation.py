@@ -25,12 +25,12 @@ from mpkit.animation.driver import read_still
 from mpkit.animation.motion_file import is_motion_file
 from mpkit.animation.transfer import FrameMotion
 from mpkit.data.augment import colour_jitter, flip_numbers, flip_pose, recolour
+from mpkit.data.shards import NUMBERS_VERSION
 from mpkit.data.workers import share_of_batch
 from mpkit.errors import MediaError, MpkitError, NoFaceError
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.face import Face
-from mpkit.faces.follow import follow
-from mpkit.faces.trackers import make_tracker
+from mpkit.faces.follow import follow_clip
 from mpkit.files import write_json
 from mpkit.geometry import identity_flow, identity_pose, sample
 from mpkit.media.paths import temporary_folder
@@ -136,11 +136,12 @@ def prepare_distillation(
     if not portraits or not clips:
         raise MpkitError("a student needs --portraits, its avatars, and --clips that drive them: one or more of each")
     inputs = {"portraits": [str(path) for path in portraits], "clips": [str(path) for path in clips]}
-    inputs["size"] = size
+    inputs |= {"size": size, "numbers": NUMBERS_VERSION}
     if folder.exists():
         if json.loads((folder / "inputs.json").read_text()) != inputs:
             raise MpkitError(
-                f"{folder} is of other portraits or clips, or for another preset; give another --output or --run"
+                f"{folder} is of other portraits or clips, for another preset or of an earlier mpkit; give another "
+                "--output or --run"
             )
         return
     for path in clips:
@@ -187,8 +188,8 @@ def _head_crops(path: Path, side: int) -> Iterator[tuple[np.ndarray, Face]]:
     """The stored crop (side, side, 3) uint8 and the face of each frame of a clip. All frames have the crop of the first
     face; frames without a face, or with one far from the crop's centre, are left out."""
     crop = None
-    with make_tracker(video=True) as tracker, VideoReader(path) as reader:
-        for _, picture, face in follow(reader, tracker):
+    with VideoReader(path) as reader:
+        for _, picture, face in follow_clip(reader):
             if face is None:
                 continue
             crop = crop or Crop.of(face, MARGIN)

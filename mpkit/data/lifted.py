@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from mpkit.actions import ACTIONS, gaze_of
-from mpkit.data.tracked import true_actions
 from mpkit.errors import NoFaceError
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.face import Face
@@ -67,7 +66,7 @@ def mesh() -> tuple[np.ndarray, np.ndarray]:
 
 def lift(image: np.ndarray, face: Face, alpha: np.ndarray, crop: Crop) -> Lift:
     """Lifts a picture (H, W, 3) uint8 with its tracked face and the matte (X, X) of its head crop."""
-    source = SyntheticMotion(face.rotation, np.zeros(3, np.float32), 1.0, face.rotation, true_actions(face))
+    source = SyntheticMotion(face.rotation, np.zeros(3, np.float32), 1.0, face.rotation, face.actions)
     average, (sheet, share) = _average_head(), _sheet(face.rotation)
     identity = average._replace(
         neutral=np.concatenate([fitted_head(face), sheet]),
@@ -94,7 +93,7 @@ def fitted_head(face: Face) -> np.ndarray:
     """The neutral average head, deformed so that with the face's expression its landmarks are those of the face:
     canonical vertices (N, 3) float32, without the sheet."""
     average = _average_head()
-    posed = express(average, true_actions(face))
+    posed = express(average, face.actions)
     view = (face.landmarks[:468] - np.append(face.centre, 0)) / face.radius
     view[:, 2] -= (view[:, 2] - (landmarks_on(posed) @ face.rotation.T)[:, 2]).mean()
     return (average.neutral + _deformation(landmarks_on(posed), view @ face.rotation, posed)).astype(np.float32)
@@ -171,7 +170,7 @@ def label_frames(faces: list[Face], crops: list[Crop], mattes: list[np.ndarray])
             np.append(crop.to_crop(face.centre), 0),
             face.radius / crop.radius,
             face.rotation,
-            true_actions(face),
+            face.actions,
         )
         vertices = move(average._replace(neutral=head), motion)
         visible, barycentric, _ = rasterize(vertices, triangles[kept], half)
@@ -190,18 +189,17 @@ def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.n
     in the light of the face; skin and hair get the blurred colours around them. `part` (S, S) is an index into
     wear.PARTS, -1 where there is no mesh.
 
-    Returns the picture, and (S, S) bool which colours are reliable. Those of an eye that the picture shows closed are
-    not, because its iris is unknown."""
+    Returns the picture, and (S, S) bool which colours are reliable: not those from INTERIOR_COLOURS."""
     skin = (part == wear.PARTS.index("skin")) & (known > 0)
     light = float(np.median(picture[skin][:, :3].mean(1))) / 0.6 if skin.any() else 1.0
-    closed_eye = (part == wear.PARTS.index("eye")) & (known == 0)
+    invented = np.isin(part, [wear.PARTS.index(name) for name in INTERIOR_COLOURS]) & (known == 0)
     picture, known = picture.copy(), known.copy()
     for name, colour in INTERIOR_COLOURS.items():
         hidden = (part == wear.PARTS.index(name)) & (known == 0)
         picture[hidden] = (*np.clip(np.float32(colour) * light, 0, 1), 1.0)
         known[hidden] = 1
     weighted, filled, missing = picture * known[..., None], picture.copy(), known == 0
-    reliable = ~missing & ~closed_eye
+    reliable = ~missing & ~invented
     for sigma in FILL_SIGMAS:
         colours, weight = (cv2.GaussianBlur(layer, (0, 0), sigma) for layer in (weighted, known))
         reached = missing & (weight > 0.02)

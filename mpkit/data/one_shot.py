@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mpkit.actions import READING
 from mpkit.batch import Pairs
 from mpkit.data.lifted import MAX_YAW, TEXTURE_SIDE, lift, mesh, random_motion, render
 from mpkit.data.pairs import PairSet
@@ -45,7 +44,7 @@ def still_person(image: np.ndarray, face: Face, matte: Matte, size: int, seed: i
     rng = np.random.default_rng(seed)
     motions = [lifted.source, *(random_motion(rng, lifted) for _ in (*TRAINING_FRAMES, *HELD_OUT_FRAMES))]
     frames = [render(lifted, motion, size) for motion in motions]
-    fields = with_readings({name: np.stack([frame[name] for frame in frames]) for name in frames[0]})
+    fields = with_numbers({name: np.stack([frame[name] for frame in frames]) for name in frames[0]})
     fields["images"][REAL] = head_crop(image, face, matte, size)
     fields["numbers"][REAL] = np.concatenate([face.actions, face.gaze])
     fields["reliable"][REAL] = True
@@ -61,14 +60,13 @@ def head_crop(image: np.ndarray, face: Face, matte: Matte, size: int) -> np.ndar
 
 
 def synthetic_people(seeds: range, size: int) -> list[dict[str, np.ndarray]]:
-    """Synthetic people with SYNTHETIC_FRAMES frames each, not tracked: their `numbers` are the expected readings."""
-    return [with_readings(render_identity(seed, SYNTHETIC_FRAMES, size)) for seed in seeds]
+    """Synthetic people with SYNTHETIC_FRAMES frames each, not tracked."""
+    return [with_numbers(render_identity(seed, SYNTHETIC_FRAMES, size)) for seed in seeds]
 
 
-def with_readings(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A rendered person's fields with `numbers`, the tracker's expected reading of the true actions (`data.tracked`),
-    and `found` for all frames."""
-    numbers = READING * np.concatenate([fields["actions"], fields["gaze"]], axis=1).astype(np.float32)
+def with_numbers(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A rendered person's fields with `numbers`, the true ones, and `found` for all frames."""
+    numbers = np.concatenate([fields["actions"], fields["gaze"]], axis=1).astype(np.float32)
     return fields | {"numbers": numbers, "found": np.ones(len(numbers), bool)}
 
 
@@ -83,7 +81,8 @@ class StillPairs(PairSet):
         self.pairs = pairs
 
     def _sample_person(self, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
-        return [self.collections[0].sample(0, frame) for frame in self.pairs[rng.integers(len(self.pairs))]]
+        pair = self.pairs[rng.integers(len(self.pairs))]
+        return [self.collections[0].sample(0, frame) | {"real": frame == REAL} for frame in pair]
 
 
 def training_pairs() -> list[tuple[int, int]]:

@@ -34,6 +34,8 @@ from mpkit.synthetic.anatomy import in_mouth, landmarks_on
 OCCLUSION_MARGIN = 0.03  # canonical units; a point farther than this behind the visible surface is hidden
 JITTER, MOTION_JITTER = 0.12, 0.4  # strength of colour jitter: of source and target, of E_mtn's input on top
 REAL_TARGET_SHARE = 0.7  # of the batches' lifted stills: the target is the picture itself, not a render
+OPEN_MOUTH_TRIES = 50  # people drawn until one opens the mouth
+MIN_OPENING = 4e-4  # of the label cells: how much more mouth interior such a driver shows than the source
 MOTION_WARP = 0.05  # crop units, standard deviation of the knots of the spline that warps E_mtn's input
 
 
@@ -45,6 +47,10 @@ class PairSet(Dataset):
     and this one gets share number `part`. Raises MpkitError if the batch cannot be divided, or if nobody has enough
     frames; MediaError for a folder without shards.
     """
+
+    # The share of people, if there are such, whose first driver shows more of the mouth interior than the source; of
+    # lifted stills it is then the picture itself.
+    open_mouths = 0.0
 
     def __init__(
         self,
@@ -96,17 +102,23 @@ class PairSet(Dataset):
 
         Of a lifted still, the picture itself is the first driver and a render the source, REAL_TARGET_SHARE of the
         times: then no colour of the target is invented."""
+        tries = OPEN_MOUTH_TRIES if self.open_mouths and rng.random() < self.open_mouths else 0
         while True:
             people = self.collections[rng.choice(len(self.collections), p=self.probabilities)]
             person = int(rng.integers(len(people)))
             frames = rng.permutation(_face_frames(people, person))
             if len(frames) < 2:
                 continue
-            if people.is_lifted(person) and REAL in frames and rng.random() < REAL_TARGET_SHARE:
+            if tries:
+                tries -= 1
+                frames = _opening_first(people, person, frames)
+                if frames is None:
+                    continue
+            elif people.is_lifted(person) and REAL in frames and rng.random() < REAL_TARGET_SHARE:
                 source, *others = frames[frames != REAL]
                 frames = np.array([source, REAL, *others])
             drivers = np.resize(frames[1:], self.drivers)
-            return [people.sample(person, int(frame)) for frame in (frames[0], *drivers)]
+            return [_with_origin(people.sample(person, int(frame)), frame == REAL) for frame in (frames[0], *drivers)]
 
     def _flip_and_recolour(self, rngs, source: Frames, driver: Frames, flow: Tensor, flow_valid: Tensor):
         """All frames of a person get the same flip and the same colour jitter."""
@@ -123,6 +135,27 @@ class PairSet(Dataset):
 def _face_frames(people: People, person: int) -> np.ndarray:
     """The numbers of a person's frames in which the tracker finds a face."""
     return np.flatnonzero(people.field("found", person))
+
+
+def _opening_first(people: People, person: int, frames: np.ndarray) -> np.ndarray | None:
+    """Numbers of a person's frames, reordered so that the second shows more of the mouth interior than the first, by
+    MIN_OPENING or more; of a lifted still it is the picture itself. None where there is no such pair."""
+    triangles = people.field("triangle", person)[frames]
+    inside = in_mouth(people.field("faces", person))
+    area = ((triangles >= 0) & inside[triangles]).mean((1, 2))
+    opens = area[None] - area[:, None] >= MIN_OPENING  # (source, driver)
+    if people.is_lifted(person):
+        opens &= frames == REAL
+    if not opens.any():
+        return None
+    source, driver = np.unravel_index(opens.argmax(), opens.shape)
+    return np.array([frames[source], frames[driver], *np.delete(frames, [source, driver])])
+
+
+def _with_origin(sample: dict[str, np.ndarray], picture_itself: bool) -> dict:
+    """A frame with `real`: whether it is a picture of the world. All frames of clips are; of the frames of a lifted
+    still only the picture itself; none of a synthetic person."""
+    return sample | {"real": "actions" not in sample or "reliable" in sample and picture_itself}
 
 
 def _sources_first(people: list[Tensor]) -> Tensor:
@@ -143,6 +176,7 @@ def _collate(samples: list[dict[str, np.ndarray]]) -> Frames:
         numbers=stack(conditioning(s) for s in samples),
         labels=Labels(*map(stack, zip(*(_label_maps(s) for s in samples)))),
         reliable=stack(s.get("reliable", everywhere) for s in samples)[:, None],
+        real=torch.tensor([s["real"] for s in samples]),
         anchors=stack(anchors_of(landmarks_on(s["neutral"])) for s in samples),
     )
 
@@ -159,15 +193,15 @@ def _visible_points(sample: dict, vertices: np.ndarray, missing: float = 0.0) ->
     return points
 
 
-def mouth_inside(sample: dict, teeth: bool = False) -> np.ndarray:
-    """Which cells of a frame's label grid show the mouth interior, or only its `teeth`, (h, h) bool."""
-    return (sample["triangle"] >= 0) & in_mouth(sample["faces"], teeth)[sample["triangle"]]
+def mouth_inside(sample: dict) -> np.ndarray:
+    """Which cells of a frame's label grid show the mouth interior, (h, h) bool."""
+    return (sample["triangle"] >= 0) & in_mouth(sample["faces"])[sample["triangle"]]
 
 
 def _label_maps(sample: dict) -> tuple[np.ndarray, ...]:
     """The `Labels` of one frame."""
     points = _visible_points(sample, sample["neutral"]), _visible_points(sample, sample["vertices"])
-    return *points, sample["triangle"] >= 0, mouth_inside(sample), mouth_inside(sample, teeth=True)
+    return *points, sample["triangle"] >= 0, mouth_inside(sample)
 
 
 def true_flow(people: list[list[dict]], half: int) -> tuple[Tensor, Tensor]:
@@ -208,6 +242,7 @@ def _flip(frames: Frames, flags: Tensor) -> Frames:
         flip_numbers(frames.numbers),
         Labels(*map(flip_points, points), *(mark.flip(2) for mark in marks)),
         frames.reliable.flip(3),
+        frames.real,
         flip_anchors(frames.anchors),
     )
 

@@ -14,7 +14,7 @@ class People(Protocol):
     """People whose frames can be sampled: `data.shards.HeadShards` on disk, or `RenderedPeople` in memory.
 
     Fields are those of `synthetic.heads.render_identity`. Two more come from the tracker: `numbers` (K, 54), actions
-    and gaze that it reads, and `found` (K,) bool, whether it finds a face. Lifted stills also have `reliable` (K, S, S)
+    and gaze that it fits, and `found` (K,) bool, whether it finds a face. Lifted stills also have `reliable` (K, S, S)
     bool. Clips of real people have neither `actions` nor `gaze`.
     """
 
@@ -25,7 +25,7 @@ class People(Protocol):
         """The fields of one frame, without their frame axis, and the person's `neutral` and `faces`."""
 
     def field(self, name: str, person: int) -> np.ndarray:
-        """One field of all K frames of a person, (K, ...)."""
+        """One field of all K frames of a person, (K, ...), or its `neutral` or `faces`."""
 
     def is_lifted(self, person: int) -> bool:
         """Whether the person is a lifted still: its frame REAL shows the picture itself."""

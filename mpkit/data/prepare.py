@@ -24,13 +24,14 @@ from tqdm import tqdm
 
 from mpkit.data.grouping import STILL_SUFFIXES, read_table, same_people
 from mpkit.data.lifted import label_frames, lift_person, mesh
-from mpkit.data.shards import save_shard
+from mpkit.data.shards import is_current, save_shard
 from mpkit.data.tracked import read_numbers
 from mpkit.data.workers import worker_pool
 from mpkit.errors import MediaError, MpkitError, NoFaceError
+from mpkit.faces.action_fit import ActionFitter, shape_of
 from mpkit.faces.crop import Crop, cut, pose_in
 from mpkit.faces.face import Face, select_face
-from mpkit.faces.follow import follow
+from mpkit.faces.follow import follow_clip
 from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
 from mpkit.files import write_json
@@ -86,7 +87,7 @@ def prepare(
     jobs = {}
     for name, paths in wanted.items():
         shard = output / shard_name(name)
-        if name not in skipped and not shard.exists():
+        if name not in skipped and not is_current(shard):
             jobs[name] = (paths, shard, size, seed)
     counts = {"kept": 0, "skipped": 0, "there already": len(wanted) - len(jobs)}
     with contextlib.closing(_run_jobs(jobs, max(1, workers), output)) as results:
@@ -160,8 +161,8 @@ def read_clip(path: Path, size: int) -> list[dict[str, np.ndarray]]:
     far apart in time.
     """
     frames, faces, crop, reasons = [], [], None, Counter()
-    with VideoReader(path) as reader, make_tracker(video=True) as tracker, Matte() as matte:
-        for index, (_, picture, face) in enumerate(follow(reader, tracker)):
+    with VideoReader(path) as reader, Matte() as matte:
+        for index, (_, picture, face) in enumerate(follow_clip(reader)):
             if index % FRAME_STEP:
                 continue
             reason = "no face" if face is None else flaw(picture, face, crop)
@@ -188,8 +189,8 @@ def read_clip(path: Path, size: int) -> list[dict[str, np.ndarray]]:
 
 
 def read_stills(paths: tuple[Path, ...], size: int) -> list[dict[str, np.ndarray]]:
-    """Stills of one person as a person whose frames they are, each in its own head crop. Raises NoFaceError for a still
-    without a usable face, MediaError."""
+    """Stills of one person as a person whose frames they are, each in its own head crop, their actions fitted with one
+    shape. Raises NoFaceError for a still without a usable face, MediaError."""
     frames, faces, crops = [], [], []
     with make_tracker() as tracker, Matte() as matte:
         for path in paths:
@@ -203,7 +204,9 @@ def read_stills(paths: tuple[Path, ...], size: int) -> list[dict[str, np.ndarray
             faces.append(face)
             crops.append(Crop.of(face))
             frames.append(_read_frame(picture, face, crops[-1], matte, size))
+    faces = list(map(ActionFitter(shape_of(faces)), faces))
     fields = {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
+    fields["numbers"] = np.stack([np.concatenate([face.actions, face.gaze]) for face in faces])
     return [fields | _labels(faces, crops, fields["images"]) | {"faces": mesh()[0]}]
 
 

@@ -24,6 +24,8 @@ from mpkit.media.images import write_png
 
 PEOPLE_PER_SHARD = 16
 VERSION = 6  # raise it when the renders change, so that a folder never holds two versions
+NUMBERS_VERSION = 2  # of the `numbers` of real frames: 2 are fractions of whole actions, before them readings
+MARK = "numbers.json"  # in a shard's folder, with that version
 RENAMED = {"believed": "reliable"}  # old names of fields in folders of earlier versions -> today's
 
 
@@ -84,10 +86,17 @@ def save_shard(shard: Path, people: list[dict[str, np.ndarray]]) -> None:
         for name in people[0]:
             if name != "faces":
                 np.save(partial / f"{name}.npy", np.stack([person[name] for person in people]))
+        write_json(partial / MARK, {"version": NUMBERS_VERSION})
         shutil.rmtree(shard, ignore_errors=True)
         os.replace(partial, shard)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def is_current(shard: Path) -> bool:
+    """Whether a shard's folder is there, with numbers of NUMBERS_VERSION."""
+    mark = shard / MARK
+    return mark.exists() and json.loads(mark.read_text()).get("version") == NUMBERS_VERSION
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -127,7 +136,8 @@ class HeadShards:
     """`People` on disk: the complete shards of a folder. Arrays are read only where they are sampled."""
 
     def __init__(self, directory: str | Path, tracked: bool = False):
-        """`tracked`: use only shards that `data.tracked.track_shards` has read. Raises MediaError if there is none."""
+        """`tracked`: use only shards that `data.tracked.track_shards` has read. Raises MediaError if there is none, or
+        if an earlier mpkit prepared one of real frames."""
         directory = Path(directory)
         if not directory.is_dir():
             raise MediaError(f"there is no folder {directory}")
@@ -136,6 +146,8 @@ class HeadShards:
             shard = {RENAMED.get(file.stem, file.stem): _open_array(file) for file in folder.glob("*.npy")}
             if tracked and "numbers" not in shard:
                 continue
+            if tracked and "actions" not in shard and not is_current(folder):
+                raise MediaError(f"an earlier mpkit prepared {folder}, in other units; prepare its folder again")
             self._index += [(len(self._shards), row) for row in range(len(shard["scale"]))]
             self._shards.append(shard)
         if not self._index:
@@ -162,6 +174,8 @@ class HeadShards:
 
     def field(self, name: str, person: int) -> np.ndarray:
         """One field of all frames of a person, without copying it."""
+        if name in self._shared:
+            return self._shared[name]
         number, row = self._index[person]
         return self._shards[number][name][row]
 

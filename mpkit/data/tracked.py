@@ -1,11 +1,9 @@
-"""The 54 numbers that condition training on a frame: the expected reading of the tracker.
+"""The 54 numbers that condition training on a frame.
 
-For synthetic heads the true actions are known. Two obvious choices fail:
-- The true actions. In use, the network meets the tracker's readings, and the tracker has its own gain for each action.
-- The tracker's reading of each frame. Readings are noisy, and the network learns the mean face of all frames with the
-  same reading: for a noisy 0.6 that is the face of about 0.3, so every expression comes out too weak.
-So a synthetic frame gets its true actions times READING, the tracker's mean gains (`mpkit.actions`). Frames in which
-the tracker finds no face are left out. Real frames have no true actions and get the tracker's reading.
+For synthetic heads the true actions are known, and they are taken. The tracker's fit of each frame is noisy, and with
+it the network would learn the mean face of all frames with the same fit: for a noisy 0.6 that is the face of about 0.3,
+so every expression would come out too weak. Frames in which the tracker finds no face are left out. Real frames have no
+true actions and get those that the tracker fits.
 """
 
 from pathlib import Path
@@ -13,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mpkit.actions import READING, with_gaze
 from mpkit.data.shards import save_array
 from mpkit.data.workers import worker_pool
-from mpkit.faces.face import Face, Tracker
+from mpkit.faces.face import Tracker
 from mpkit.faces.trackers import make_tracker
 
 
@@ -24,18 +21,11 @@ def conditioning(sample: dict[str, np.ndarray]) -> np.ndarray:
     """The numbers (54,) float32 that condition the network on a frame, from the fields of its shard."""
     if "actions" not in sample:  # a real frame
         return sample["numbers"]
-    return READING * np.concatenate([sample["actions"], sample["gaze"]]).astype(np.float32)
-
-
-def true_actions(face: Face) -> np.ndarray:
-    """The inverse of `conditioning` for a face tracked in a real picture: the actions (52,) in [0, 1] with which a
-    synthetic head would give the same reading."""
-    actions, gaze = face.actions / READING[:52], (face.gaze / READING[52:]).clip(-1, 1)
-    return with_gaze(actions.clip(0, 1), gaze)
+    return np.concatenate([sample["actions"], sample["gaze"]]).astype(np.float32)
 
 
 def track_shards(directory: str | Path, workers: int = 1) -> None:
-    """Adds the tracker's readings to each shard of `directory` that has none: numbers.npy (N, K, 54) float32, actions
+    """Adds what the tracker fits to each shard of `directory` that has none: numbers.npy (N, K, 54) float32, actions
     and gaze, and found.npy (N, K) bool, for N people with K frames. An interrupted call can be repeated."""
     jobs = [shard for shard in sorted(Path(directory).glob("shard-*")) if not (shard / "numbers.npy").exists()]
     with worker_pool(workers, Path(directory)) as pool:
@@ -52,7 +42,7 @@ def _track_shard(shard: Path) -> None:
 
 
 def read_numbers(images: np.ndarray, tracker: Tracker) -> tuple[np.ndarray, np.ndarray]:
-    """The tracker's readings of frames (K, S, S, 3 or 4) uint8: actions and gaze (K, 54) float32, and (K,) bool whether
+    """What the tracker fits to frames (K, S, S, 3 or 4) uint8: actions and gaze (K, 54) float32, and (K,) bool whether
     it finds a face."""
     numbers, found = np.zeros((len(images), 54), np.float32), np.zeros(len(images), bool)
     for index, image in enumerate(images):

@@ -15,8 +15,7 @@ from mpkit.evaluation.mesh_warp import canonical_landmarks
 from mpkit.evaluation.metrics import ANGLES, SIGNALS
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.face import Face, Tracker, central_face
-from mpkit.faces.follow import follow
-from mpkit.faces.trackers import make_tracker
+from mpkit.faces.follow import follow_clip
 from mpkit.media.images import is_still
 from mpkit.media.video_reader import VideoReader
 
@@ -94,8 +93,8 @@ def read_clip(path: Path, animator: Animator, tracker: Tracker, moments: int) ->
     """Tracks a clip and chooses its frames. Raises NoFaceError when no three frames in a row have a face."""
     still = still_face = None
     pictures, faces, motions = [], [], []
-    with make_tracker(video=True) as follower, VideoReader(path, max_frames=MAX_CLIP_FRAMES) as reader:
-        for _, frame, face in follow(reader, follower):
+    with VideoReader(path, max_frames=MAX_CLIP_FRAMES) as reader:
+        for _, frame, face in follow_clip(reader):
             if still is None and face is not None:
                 try:
                     still, still_face = animator.portrait(frame, size=SIZE), face

@@ -9,8 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mpkit.actions import NUMBERS
 from mpkit.config import DISCRIMINATORS, ENHANCERS, PRESETS, STUDENTS, preset
-from mpkit.networks import BaseModel, Discriminator, Enhancer, Student
+from mpkit.networks import BaseModel, Enhancer, Student
 from mpkit.networks.detail import identity_trace
+from mpkit.networks.discriminator import HeadDiscriminator
 
 ONCE, FRAME, TRAINING = "per source", "per frame", "training"
 
@@ -32,16 +33,16 @@ def network_report(name: str) -> list[Row]:
     with torch.device("meta"):
         model = BaseModel(config)
         enhancer, student = Enhancer(preset(name, ENHANCERS)), Student(preset(name, STUDENTS))
-        discriminator = Discriminator(preset(name, DISCRIMINATORS))
+        discriminator = HeadDiscriminator(preset(name, DISCRIMINATORS), preset("crops", DISCRIMINATORS))
         picture = torch.empty(1, 4, config.image_size, config.image_size)
         driver = torch.empty(1, 3, student.config.image_size, student.config.image_size)
         numbers = torch.empty(1, NUMBERS)
 
     rows = []
 
-    def add(network: str, symbol: str, module: nn.Module, when: str, *inputs):
+    def add(network: str, symbol: str, module: nn.Module, when: str, *inputs, call=None):
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            output = module(*inputs)
+            output = (call or module)(*inputs)
         parameters = sum(p.numel() for p in module.parameters())
         rows.append(Row(network, symbol, _shape(output), parameters / 1e6, counter.get_total_flops() / 1e9, when))
         return output
@@ -57,12 +58,17 @@ def network_report(name: str) -> list[Row]:
     if config.face_size:
         add("fine face field, source", "(ours) face_s->", model.face_source, ONCE, vector)
         add("fine face field, driver", "(ours) face_->d", model.face_driver, FRAME, vector)
-        add("mouth field", "(ours) mouth", model.mouth, FRAME, vector)
+        encoder = nn.ModuleList([model.mouth.patches, model.mouth.encoder])
+        inputs = picture, motion.pose, None
+        mouth = add("mouth of the source", "(ours) mouth_s", encoder, ONCE, *inputs, call=model.source_mouth)
+        decoder = nn.ModuleList([nn.ParameterList([model.mouth.constant]), *_others(model.mouth, encoder)])
+        inputs = mouth, vector, vector, vector, motion.pose
+        add("mouth layer", "(ours) mouth", decoder, FRAME, *inputs, call=model.mouth)
     add("renderer", "P + G_2D", model.render, FRAME, volume, *detail)
     base = list(rows)
     add("enhancer", "G_enh", enhancer, "per HD frame", image)
     add("student", f"G_DT, {student.config.avatars} avatars", student, "instead of G_base", driver, 0)
-    add("discriminator", "D", discriminator, TRAINING, image)
+    add("discriminator", "D", discriminator, TRAINING, image, motion.pose)
 
     def total(label: str, size: int, members: list[Row]):
         shape = f"3x{size}x{size}"
@@ -88,12 +94,19 @@ def format_report(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def _others(network: nn.Module, parts: nn.ModuleList) -> list[nn.Module]:
+    """The children of a network that are not among `parts`."""
+    return [child for child in network.children() if all(child is not part for part in parts)]
+
+
 def _shape(output) -> str:
     """The shape of a network's main output without the batch, e.g. 96x16x64x64."""
     if isinstance(output, Tensor):
         return "x".join(str(n) for n in output.shape[1:])
     if hasattr(output, "expression"):
         return f"R, t, s; {_shape(output.expression)}"
+    if hasattr(output, "texture"):
+        return _shape(output.texture)
     if hasattr(output, "image"):
         return _shape(output.image)
     if isinstance(output, list):  # the discriminator's scales

@@ -24,13 +24,15 @@ class Face:
 
     landmarks: np.ndarray  # (478, 3) float32, x, y, z in MediaPipe's topology; the last ten are the irises
     box: tuple[float, float, float, float]  # x0, y0, x1, y1 around the landmarks
-    actions: np.ndarray  # (52,) float32 in [0, 1], in the order of `actions.ACTIONS`
-    gaze: np.ndarray  # (2,) float32, about [-1, 1], at most 1.5: x to the picture's right, y down, in the head's frame
+    actions: np.ndarray  # (52,) float32 in [0, 1], fractions of a whole action, in the order of `actions.ACTIONS`
+    gaze: np.ndarray  # (2,) float32 in [-1, 1]: x to the picture's right, y down, in the head's frame
     rotation: np.ndarray  # (3, 3) float32, R of the head pose, see `geometry`
     centre: np.ndarray  # (2,) float32, x, y of the canonical origin, the centre of the head
     radius: float  # pixels per canonical unit, which is the half side of the head crop
     # Offset x, y of the shoulders from where the head pose predicts them; measured in clips only (faces/shoulders.py)
     shoulders: tuple[float, float] = (0.0, 0.0)
+    # (52,) the landmarker's own estimate of the actions, a hint for their fit (faces/action_fit.py); None: no fit
+    coefficients: np.ndarray | None = None
 
     @property
     def angles(self) -> tuple[float, float, float]:

@@ -27,8 +27,8 @@ MESH_LANDMARKS = np.array((
 MIN_FIT_WEIGHT = np.float32(0.1)  # added to STABLE_WEIGHTS: only few of the 68 landmarks are stable
 DEFORMATION_WIDTH = 0.08  # standard deviation in canonical units: how far each of the 68 moves the mesh around it
 IRIS_RADIUS = 0.0325  # canonical units, 5.85 mm
-# Ratios of distances at which an action is 0 and 1, fitted to MediaPipe's actions on clips of talking people.
-MOUTH_GAP_RANGE, EYE_OPENING_RANGE, MOUTH_WIDTH_RANGE = (0.03, 0.45), (0.34, 0.05), (0.54, 0.80)
+# Ratios of distances at which an action is 0 and whole, found on clips of talking people.
+MOUTH_GAP_RANGE, EYE_OPENING_RANGE, MOUTH_WIDTH_RANGE = (0.03, 0.24), (0.34, 0.195), (0.54, 0.683)
 
 
 class FaceAlignmentTracker(Tracker):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mpkit.actions import ACTIONS
-from mpkit.faces.canonical import EYE_LANDMARKS, LANDMARKER_FILE, fit_pose
+from mpkit.faces.action_fit import ActionFitter
+from mpkit.faces.canonical import LANDMARKER_FILE, fit_pose
 from mpkit.faces.face import Face, bounding_box, followed_face, is_near, nearest_face, same_shot
 from mpkit.faces.face_search import MIN_HEAD_SCORE, Candidate, face_detector
 from mpkit.faces.region import Region, View, square_view, upright_view
@@ -25,12 +26,9 @@ MIN_DISTANCE = 0.5  # of the centres of two faces, in radii of the larger one; n
 TURNED_SEARCH_SHARE = 0.3  # of the picture's shorter side: the smallest tiles in which `detect` searches turned faces
 SEARCH_STEP = 10  # frames: in a clip without a face, small faces are searched in every 10th frame
 
-GAZE_GAIN = (2.5, 4.0)  # x, y: from half widths of the eye to a gaze of about [-1, 1]
-GAZE_REST_Y = -0.14  # y of a straight gaze, half widths of the eye: the iris is a little above the line of the corners
-
 
 class MediaPipeTracker(MediaPipeTask):
-    """Finds 478 landmarks and 52 actions of each face, also in paintings. See `Tracker` for the interface.
+    """Finds 478 landmarks of each face, also in paintings, and fits its actions. See `Tracker` for the interface.
 
     A face is found in the picture and then read in its head crop: what the landmarker reads in a whole picture depends
     on how large the face is in it, and can be far off (docs/training-log.md, 9.). A head that leans is read in a crop
@@ -133,28 +131,18 @@ class MediaPipeTracker(MediaPipeTask):
         for points, shapes in zip(result.face_landmarks, result.face_blendshapes, strict=True):
             landmarks = view.points_in_picture(np.array([(p.x * width, p.y * height, p.z * width) for p in points]))
             scores = {shape.category_name: shape.score for shape in shapes}
-            faces.append(face_from_landmarks(landmarks, np.float32([scores.get(name, 0.0) for name in ACTIONS])))
+            if np.isfinite(landmarks).all():
+                faces.append(face_from_landmarks(landmarks, np.float32([scores.get(name, 0.0) for name in ACTIONS])))
         return faces
 
 
-def face_from_landmarks(landmarks: np.ndarray, actions: np.ndarray) -> Face:
-    """A Face from MediaPipe's landmarks (478, 3) in pixels and its actions (52,), which are clipped to [0, 1]."""
+def face_from_landmarks(landmarks: np.ndarray, coefficients: np.ndarray) -> Face:
+    """A Face from MediaPipe's landmarks (478, 3) in pixels. Its actions and gaze are fitted to them, with a shape of
+    its own; MediaPipe's coefficients (52,) are a hint."""
     rotation, centre, radius = fit_pose(landmarks)
-    gaze = gaze_from_landmarks(landmarks, rotation)
-    return Face(landmarks, bounding_box(landmarks), actions.clip(0, 1), gaze, rotation, centre[:2], radius)
-
-
-def gaze_from_landmarks(landmarks: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """`Face.gaze` (2,): the offset of the irises from the middle of the corners of the eyes, mean of both eyes.
-
-    landmarks (478, 3) in pixels; rotation (3, 3) is the head's R, which is taken out of the offset."""
-    offsets = []
-    for outer, inner, iris in EYE_LANDMARKS:
-        corners = (landmarks[[outer, inner]] @ rotation)[:, :2]  # p @ R is R^T p: the head turned back to frontal
-        half_width = np.linalg.norm(corners[0] - corners[1]) / 2
-        offsets.append(((landmarks[iris] @ rotation)[:2] - corners.mean(0)) / max(half_width, 1e-6))
-    gaze = (np.mean(offsets, 0) - (0, GAZE_REST_Y)) * GAZE_GAIN
-    return gaze.clip(-1.5, 1.5).astype(np.float32)
+    unfitted = np.zeros(len(ACTIONS), np.float32), np.zeros(2, np.float32), rotation, centre[:2], radius
+    face = Face(landmarks, bounding_box(landmarks), *unfitted, coefficients=coefficients.clip(0, 1))
+    return ActionFitter()(face)
 
 
 def _search_regions(width: int, height: int) -> Iterator[Region]:

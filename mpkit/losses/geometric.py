@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mpkit.batch import Labels
-from mpkit.geometry import Pose, cell_centres, resize_flow, sample
+from mpkit.geometry import Pose, resize_flow, sample
 from mpkit.networks.face_field import Offsets
 
 
@@ -47,11 +47,9 @@ def source_warp_loss(warp: Tensor, source: Labels) -> Tensor:
     return warp_loss(warp, source.canonical, source.view, source.valid)
 
 
-def depth_loss(depth_weights: Tensor, driver: Labels) -> Tensor:
-    """L1 between the mean depth of the depth softmax (B, D, H, W) and the depth of the visible point."""
-    z = cell_centres(depth_weights.shape[1], depth_weights.device)
-    expected = torch.einsum("bdhw,d->bhw", depth_weights, z)[:, None]
-    read = sample(expected, driver.view[..., :2], padding="border")[:, 0]
+def depth_loss(depth: Tensor, driver: Labels) -> Tensor:
+    """L1 between a depth map (B, 1, h, w) and the depth of the visible point."""
+    read = sample(depth, driver.view[..., :2], padding="border")[:, 0]
     return _masked_mean((read - driver.view[..., 2]).abs(), driver.valid)
 
 
@@ -66,18 +64,9 @@ def flow_loss(flow: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
 def mask_loss(mask: Tensor, shown: Tensor, weight: Tensor) -> Tensor:
     """Binary cross entropy of a mask (B, 1, S, S) against marks `shown` (B, h, h) bool, weighted by `weight` (B, h, h).
 
-    For m of the detail path: 1 where the source shows the driver's point, 0 where it hides it, because a mouth interior
-    that opens must be painted."""
+    For the share of the source in the result: 1 where the source shows the driver's point, 0 where it hides it."""
     mask = F.adaptive_avg_pool2d(mask.float(), shown.shape[-2:])[:, 0].clamp(1e-3, 1 - 1e-3)
     return _masked_mean(-torch.where(shown, mask, 1 - mask).log(), weight)
-
-
-def colour_loss(colour: Tensor, picture: Tensor, weight: Tensor, quantile: float = 0.5) -> Tensor:
-    """Quantile (pinball) loss between colours (B, 3, h, h) and a picture (B, 3, S, S), weighted by `weight` (B, h, h).
-
-    Where pictures differ it is smallest when the colour is their `quantile`; 0.5 is L1, whose minimum is the median."""
-    difference = F.adaptive_avg_pool2d(picture, colour.shape[-2:]) - colour
-    return _masked_mean(2 * torch.maximum(quantile * difference, (quantile - 1) * difference).sum(1), weight)
 
 
 def smoothness_loss(delta: Tensor) -> Tensor:

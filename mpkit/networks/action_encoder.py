@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mpkit.actions import ACTIONS, NUMBERS, READING
+from mpkit.actions import ACTIONS, NUMBERS
 from mpkit.config import ModelConfig
 
-ACTION_LIMIT = 1.5  # times READING, the reading of a whole action; training shows no face that does more
+ACTION_LIMIT = 1.5  # of actions and gaze; training shows at most 1
 ACTION_SPREAD = 0.2  # approximate standard deviation of an action that moves
 
 
@@ -25,14 +25,13 @@ class ActionEncoder(nn.Module):
         width = 2 * config.latent_size
         ignored = [name.startswith("eyeLook") for name in (*ACTIONS, "gaze x", "gaze y")]
         self.register_buffer("used", 1 - torch.tensor(ignored).float(), persistent=False)  # (54,) 0 or 1
-        self.register_buffer("limit", ACTION_LIMIT * torch.tensor(READING), persistent=False)  # (54,)
         self.layers = nn.Sequential(
             nn.Linear(NUMBERS, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
             nn.Linear(width, config.latent_size), nn.LayerNorm(config.latent_size, elementwise_affine=False),
         )  # fmt: skip
 
     def forward(self, numbers: Tensor) -> Tensor:
-        numbers = torch.clamp(numbers, -self.limit, self.limit) * self.used
+        numbers = numbers.clamp(-ACTION_LIMIT, ACTION_LIMIT) * self.used
         numbers = F.pad(numbers / ACTION_SPREAD, (0, 0, 0, 1))  # the last row is the neutral face
         z = self.layers(numbers)  # (B + 1, latent)
         return z[:-1] - z[-1:]

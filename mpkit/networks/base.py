@@ -4,9 +4,9 @@
     canonical = G_3D(w_s-> o v_s)               once per source: `source`
     x^        = G_2D(P(w_->d o canonical))      every frame: `drive`
 
-About half of the code is not in the paper. Ours are: the action encoder; the fine fields of face and mouth, with
-`anchors` and `align`, which place them on a face (`config.face_size`); the detail path, with `trace`
-(`config.detail`). The paper's W is `self.warp_source` and `self.warp_driver`, called in `_offsets`.
+About half of the code is not in the paper. Ours are: the action encoder; the fine fields of the face, with `anchors`
+and `align`, which place them on a face (`config.face_size`); the detail path, with `trace` (`config.detail`); and with
+both the mouth layer. The paper's W is `self.warp_source` and `self.warp_driver`, called in `_offsets`.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from mpkit.actions import NUMBERS
 from mpkit.config import ModelConfig
-from mpkit.geometry import sample
+from mpkit.geometry import Pose, sample
 from mpkit.networks.action_encoder import ActionEncoder
 from mpkit.networks.appearance import AppearanceEncoder
 from mpkit.networks.blocks import to_channels_last
 from mpkit.networks.detail import DetailRenderer, Rendering, Trace, trace_points
 from mpkit.networks.face_field import FaceField, Offsets, align_to_average
 from mpkit.networks.motion import HeadMotion, MotionEncoder
-from mpkit.networks.mouth import MouthField
+from mpkit.networks.mouth import MouthField, MouthLayer, SourceMouth, mouth_placement
 from mpkit.networks.render import Renderer
 from mpkit.networks.volume import VolumeRefiner
 from mpkit.networks.warp import Warp, WarpGenerator, warp_from_source, warp_to_driver
@@ -50,6 +50,7 @@ class Avatar(NamedTuple):
     offsets: Offsets  # delta_s and the fine fields
     warp: Warp  # w_s->
     canonical: Tensor  # G_3D(w_s-> o v_s), (B, C, D, H, W): pose and expression taken out
+    mouth: SourceMouth | None = None  # where the config has the mouth field
 
 
 class Driven(NamedTuple):
@@ -81,7 +82,7 @@ class BaseModel(nn.Module):
         self.warp_driver = WarpGenerator(config)  # W_->d
         self.face_source = FaceField(config) if config.face_size else None  # ours, fine offsets beside W_s->
         self.face_driver = FaceField(config) if config.face_size else None  # ours, beside W_->d
-        self.mouth = MouthField(config) if config.face_size else None  # ours
+        self.mouth = MouthField(config) if config.face_size and config.detail else None  # ours
         self.refine = VolumeRefiner(config)  # G_3D
         self.render = DetailRenderer(config) if config.detail else Renderer(config)  # P and G_2D
         to_channels_last(self)
@@ -96,7 +97,8 @@ class BaseModel(nn.Module):
         offsets = self.source_offsets(vector, motion, align)
         warp = warp_from_source(offsets.volume, motion.pose)
         canonical = self.refine(sample(appearance, warp.grid))
-        return Avatar(picture, appearance, vector, align, motion, offsets, warp, canonical)
+        avatar = Avatar(picture, appearance, vector, align, motion, offsets, warp, canonical)
+        return avatar if self.mouth is None else avatar._replace(mouth=self.source_mouth(picture, motion.pose, align))
 
     def drive(self, avatar: Avatar, motion: HeadMotion) -> Driven:
         """The avatars in the motion of their drivers. e is the SOURCE's: the driver gives motion alone."""
@@ -111,7 +113,22 @@ class BaseModel(nn.Module):
 
         condition = motion.expression + avatar.vector  # z_d + e_s
         rendering = self.render(volume, trace, avatar.picture, condition)
+        if self.mouth is not None:
+            layer = self.mouth_layer(avatar.mouth, (avatar.motion, motion), avatar.vector, avatar.align)
+            rendering = rendering.under(layer)
         return Driven(rendering, offsets, warp, volume)
+
+    def source_mouth(self, picture: Tensor, pose: Pose, align: Tensor | None) -> SourceMouth:
+        """What a source picture (B, 4, S, S) in its pose shows of its mouth."""
+        return self.mouth.encode(picture, mouth_placement(pose, align, self.config.mouth_window))
+
+    def mouth_layer(
+        self, mouth: SourceMouth, motions: tuple[HeadMotion, HeadMotion], vector: Tensor, align: Tensor | None
+    ) -> MouthLayer:
+        """The inside of the mouth for the motions of source and driver."""
+        source, driver = motions
+        texture = self.mouth(mouth, driver.expression, source.expression, vector, driver.pose)
+        return MouthLayer(texture, mouth_placement(driver.pose, align, self.config.mouth_window))
 
     def forward(self, source: Tensor, driver: Tensor) -> Driven:
         """Pictures (B, 4, S, S) and (B, 3 or 4, S, S): the paper's pass, all motion read from pixels by E_mtn."""
@@ -151,9 +168,7 @@ class BaseModel(nn.Module):
         condition = motion.expression + vector  # z + e
         if face is None:
             return Offsets(volume)
-        return Offsets(
-            volume, face(condition), self.config.face_window, self.mouth(condition), self.config.mouth_window, align
-        )
+        return Offsets(volume, face(condition), self.config.face_window, align)
 
 
 def load_model(path: str | Path, preset: str | None = None) -> BaseModel:

@@ -1,13 +1,14 @@
 """The detail path (ours, beyond the paper): G_2D that samples the SOURCE PICTURE, so that brush strokes and pores
 survive.
 
-A softmax over depth finds the surface point that each output pixel shows. The two warps know where that point came
-from: w_->d takes it to the canonical head, w_s-> to the source picture. This 2D flow, plus a learned residual, samples
-the source picture at any resolution. G_2D sees the result and returns a colour and a mask m:
+A softmax over depth, refined at a higher resolution, finds the surface point that each output pixel shows. The two
+warps know where that point came from: w_->d takes it to the canonical head, w_s-> to the source picture. This 2D flow,
+plus a learned residual, samples the source picture at any resolution. G_2D sees the result and returns a colour and a
+mask m:
     out = m * warped source + (1 - m) * colour
-So it paints only what the source does not show: the mouth interior, eyelids, skin that a turn newly shows. One side of
-a face may show what the other hides, so G_2D also sees the source at the mirrored points of the canonical head, and
-blends that into its colour.
+So it paints only what the source does not show: eyelids, skin that a turn newly shows. One side of a face may show what
+the other hides, so G_2D also sees the source at the mirrored points of the canonical head, and blends that into its
+colour. The inside of the mouth is a layer of its own over the result (`networks/mouth.py`).
 """
 
 from collections.abc import Callable
@@ -20,10 +21,10 @@ from torch import Tensor, nn
 from mpkit.config import ModelConfig
 from mpkit.geometry import Pose, cell_centres, identity_flow, project, resize_flow, sample
 from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
-from mpkit.networks.face_field import MOUTH_CHANNELS, Offsets
-from mpkit.networks.mouth import SHARPNESS, disocclusion_share, interior_picture, mouth_disocclusion
+from mpkit.networks.face_field import Offsets
+from mpkit.networks.mouth import MouthLayer
 
-MASK_AT_REST = 3.0  # approximate logit of the mask where the source hides nothing
+DEPTH_SCALE = 0.1  # of the refinement of depth: canonical units that the surface is off in cells of the volume
 
 
 class Trace(NamedTuple):
@@ -33,8 +34,6 @@ class Trace(NamedTuple):
     canonical: Tensor  # (B, h, w, 3) the same points on the canonical head: pose and expression taken out by w_->d
     source: Tensor  # (B, h, w, 3) where w_s-> puts them in the source's view
     mirrored: Tensor  # (B, h, w, 3) where it puts their mirror images, canonical x negated
-    disocclusion: Tensor  # (B, 1, h, w) logits: the source's closed mouth hides the point
-    mouth: Tensor  # (B, 7, h, w) logits of the mouth interior there: teeth, colours
     area_ratio: Tensor  # (B, 1, h, w) of `source`, see `area_ratio`
     mirrored_area_ratio: Tensor  # (B, 1, h, w) of `mirrored`
 
@@ -47,8 +46,15 @@ class Detail(NamedTuple):
     warped: Tensor  # (B, 4, S, S) the source picture sampled by `flow`
     coarse_flow: Tensor  # (B, 2, h', w') from the warps and the depth softmax alone
     flow: Tensor  # (B, 2, h', w') with the learned residual; source coordinates (x, y) in [-1, 1]
-    depth_weights: Tensor  # (B, D, h, w) softmax over depth: which voxel is visible
+    depth_weights: Tensor  # (B, D, H, W) softmax over depth: which voxel is visible
+    depth: Tensor  # (B, 1, h, w) z of the visible point, finer: cells of the volume are too large for an ear's edge
     trace: Trace  # of the visible points, (h', w')
+    mouth: MouthLayer | None = None  # what lies over the result
+
+    @property
+    def shown(self) -> Tensor:
+        """Share of the warped source in the result, below the mouth layer, (B, 1, S, S)."""
+        return self.mask if self.mouth is None else self.mouth.covering(self.mask)
 
     def float(self) -> "Detail":
         """What `render_at` and `move_shoulders` need, in fp32: autocast leaves half precision."""
@@ -62,6 +68,11 @@ class Rendering(NamedTuple):
     image: Tensor
     alpha: Tensor | None
     detail: Detail | None
+
+    def under(self, mouth: MouthLayer) -> "Rendering":
+        """This rendering with the mouth layer over it."""
+        image, alpha = mouth.over(torch.cat([self.image, self.alpha], dim=1)).split([3, 1], dim=1)
+        return Rendering(image, alpha, self.detail._replace(mouth=mouth))
 
 
 class DetailRenderer(nn.Module):
@@ -77,10 +88,11 @@ class DetailRenderer(nn.Module):
         looks = 2 * 4 * self.shuffle**2  # channels that join the last stage: warped source, mirrored side
         inputs[-1] += looks
         self.depth = nn.Conv2d(width, config.volume_depth, 1)
+        self.depth_middle = nn.Conv2d(inputs[-1] - looks, 1, 3, padding=1)
         self.flow_middle = nn.Conv2d(inputs[-1] - looks, 2, 3, padding=1)
         self.flow_last = nn.Conv2d(widths[-1], 2, 3, padding=1)
         self.facing = nn.Conv2d(2, widths[-1], 3, padding=1)
-        for layer in (self.depth, self.flow_middle, self.flow_last, self.facing):
+        for layer in (self.depth, self.depth_middle, self.flow_middle, self.flow_last, self.facing):
             nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
         self.up = nn.ModuleList(ResBlock(2, i, o, config, condition) for i, o in zip(inputs, widths))
         self.norm = group_norm(widths[-1], config.normalization_groups)
@@ -98,10 +110,12 @@ class DetailRenderer(nn.Module):
         for block in self.blocks:
             h = block(h, condition)
         depth_weights = torch.softmax(self.depth(h), dim=1)  # (B, D, H, W)
-        traced = trace(surface(depth_weights, size // self.shuffle))
-        coarse_flow, mirrored_flow = (to_flow(points) for points in (traced.source, traced.mirrored))
         for block in self.up[:-1]:
             h = block(upsample(h, 2), condition)
+        depth = F.interpolate(expected_depth(depth_weights), size=h.shape[-2:], mode="bilinear", align_corners=False)
+        depth = depth + DEPTH_SCALE * self.depth_middle(h).float()
+        traced = trace(surface(depth, size // self.shuffle))
+        coarse_flow, mirrored_flow = (to_flow(points) for points in (traced.source, traced.mirrored))
         flow = coarse_flow + upsample(self.flow_middle(h), 2)
         first_look, other_side = sample_picture(picture, flow, size), sample_picture(picture, mirrored_flow, size)
         looks = F.pixel_unshuffle(torch.cat([first_look, other_side], dim=1), self.shuffle)
@@ -109,36 +123,26 @@ class DetailRenderer(nn.Module):
         h = h + self.facing(torch.cat([traced.area_ratio, traced.mirrored_area_ratio], dim=1).detach())
         flow = flow + self.flow_last(h)
 
-        mouth = upsample(torch.cat([traced.disocclusion, traced.mouth], dim=1), self.shuffle)
-        disocclusion, teeth, colours = mouth.split([1, 1, 6], dim=1)
-        disocclusion = sharpen_disocclusion(disocclusion)
         pixels = F.pixel_shuffle(self.out(F.relu(self.norm(h))), self.shuffle)  # (B, 6, S, S)
         colour, mask, mirror = pixels.split([4, 1, 1], dim=1)
-        mask = torch.sigmoid(mask + 1 - disocclusion)
+        mask = torch.sigmoid(mask + 1)
         colour = torch.lerp(torch.sigmoid(colour), other_side.to(colour.dtype), torch.sigmoid(mirror))
-        interior, share = interior_picture(teeth, colours, picture), disocclusion_share(disocclusion)
-        colour = torch.cat([share * interior + (1 - share) * colour[:, :3], colour[:, 3:]], dim=1)
         warped = sample_picture(picture, flow, size)
         image, alpha = (mask * warped + (1 - mask) * colour).split([3, 1], dim=1)
-        return Rendering(image, alpha, Detail(colour, mask, warped, coarse_flow, flow, depth_weights, traced))
+        return Rendering(image, alpha, Detail(colour, mask, warped, coarse_flow, flow, depth_weights, depth, traced))
 
 
 def trace_points(source: Offsets, source_pose: Pose, driver: Offsets, driver_pose: Pose, points: Tensor) -> Trace:
     """Follows points (B, h, w, 3) of the driven view through both warps to the source's view."""
-    unposed = driver_pose.unapply(points)  # canonical, the driver's expression still in
-    canonical = driver.displace(unposed)
+    canonical = driver.displace(driver_pose.unapply(points))
     mirror = canonical * canonical.new_tensor([-1, 1, 1])
     shown, mirrored = (source.displace(side) for side in (canonical, mirror))  # the source's expression put in
-    rotations = driver_pose.rotation, source_pose.rotation
-    mouth = mouth_disocclusion(driver, source, unposed, shown, rotations)
     in_source, mirrored = source_pose.apply(shown), source_pose.apply(mirrored)
     return Trace(
         surface=points,
         canonical=canonical,
         source=in_source,
         mirrored=mirrored,
-        disocclusion=mouth[:, :1],
-        mouth=mouth[:, 1:],
         area_ratio=area_ratio(to_flow(in_source)),
         mirrored_area_ratio=area_ratio(to_flow(mirrored)),
     )
@@ -146,20 +150,13 @@ def trace_points(source: Offsets, source_pose: Pose, driver: Offsets, driver_pos
 
 def identity_trace(points: Tensor) -> Trace:
     """A `trace` for measurements: points (B, h, w, 3) stay where they are, and nothing is hidden."""
-    nothing = points.new_zeros(len(points), MOUTH_CHANNELS - 2, *points.shape[1:3])
-    return Trace(points, points, points, points, nothing[:, :1], nothing, *2 * [nothing[:, :1]])
+    nothing = points.new_zeros(len(points), 1, *points.shape[1:3])
+    return Trace(points, points, points, points, nothing, nothing)
 
 
 def to_flow(points: Tensor) -> Tensor:
     """Points (B, h, w, 3) of the source's view as a 2D flow (B, 2, h, w), order (x, y)."""
     return points[..., :2].movedim(-1, 1)
-
-
-def sharpen_disocclusion(logits: Tensor) -> Tensor:
-    """Moves disocclusion logits away from MASK_AT_REST, where hidden and visible are equally likely: 0 and MASK_AT_REST
-    stay, what lies between goes towards 0, what lies beyond grows."""
-    share = logits.clamp(0, 2 * MASK_AT_REST) / MASK_AT_REST
-    return MASK_AT_REST * share**SHARPNESS + logits.clamp_max(0)
 
 
 def area_ratio(flow: Tensor) -> Tensor:
@@ -175,10 +172,15 @@ def area_ratio(flow: Tensor) -> Tensor:
     return F.avg_pool2d(area[:, None], 3, stride=1, padding=1, count_include_pad=False).clamp(-1, 2)
 
 
-def surface(depth_weights: Tensor, size: int) -> Tensor:
-    """The visible point of each pixel: softmax over depth (B, D, h, w) -> view points (B, size, size, 3)."""
-    z = torch.einsum("bdhw,d->bhw", depth_weights.float(), cell_centres(depth_weights.shape[1], depth_weights.device))
-    z = F.interpolate(z[:, None], size=(size, size), mode="bilinear", align_corners=False)
+def expected_depth(depth_weights: Tensor) -> Tensor:
+    """The mean z of a softmax over depth (B, D, H, W), (B, 1, H, W)."""
+    centres = cell_centres(depth_weights.shape[1], depth_weights.device)
+    return (depth_weights.float() * centres.view(1, -1, 1, 1)).sum(1, keepdim=True)
+
+
+def surface(depth: Tensor, size: int) -> Tensor:
+    """The visible point of each pixel: z (B, 1, h, w) -> view points (B, size, size, 3)."""
+    z = F.interpolate(depth, size=(size, size), mode="bilinear", align_corners=False)
     return torch.cat([identity_flow(size, size, z.device).expand(len(z), -1, -1, -1), z], dim=1).movedim(1, -1)
 
 
@@ -191,6 +193,7 @@ def sample_picture(picture: Tensor, flow: Tensor, size: int) -> Tensor:
 def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:
     """The detail path at another resolution: premultiplied RGBA (B, 4, size, size) from the picture at its own
     megapixels. Only flow, mask and colour are enlarged, so strokes and pores stay as sharp as the picture has them.
+    The mouth layer is laid over it at this resolution.
 
     picture (B, 4, N, N): the crop in `size` pixels, or more of the picture around it, which the flow may reach."""
     mask, colour = (
@@ -199,4 +202,5 @@ def render_at(picture: Tensor, detail: Detail, size: int) -> Tensor:
     )
     crop_share = min(1, size / picture.shape[-1])  # of the picture's side
     grid = resize_flow(detail.flow, size).movedim(1, -1) * crop_share
-    return torch.lerp(colour, sample(picture, grid, padding="border"), mask)  # one pass over the megapixels
+    result = torch.lerp(colour, sample(picture, grid, padding="border"), mask)  # one pass over the megapixels
+    return result if detail.mouth is None else detail.mouth.over(result)

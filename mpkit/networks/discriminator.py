@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from mpkit.config import DiscriminatorConfig
+from mpkit.geometry import Pose
 from mpkit.networks.blocks import group_norm
+from mpkit.networks.crops import eyes_and_mouths
 
 
 class Judgement(NamedTuple):
@@ -62,3 +64,15 @@ class Discriminator(nn.Module):
         for index, scale in enumerate(self.scales):
             judgements.append(scale(F.avg_pool2d(image, 2**index) if index else image))
         return judgements
+
+
+class HeadDiscriminator(nn.Module):
+    """Judges heads (B, 3, S, S) as a whole, and their eyes and mouths enlarged, where people look first (ours)."""
+
+    def __init__(self, heads: DiscriminatorConfig, crops: DiscriminatorConfig):
+        super().__init__()
+        self.heads, self.crops = Discriminator(heads), Discriminator(crops)
+
+    def forward(self, image: Tensor, pose: Pose) -> list[Judgement]:
+        """pose: that of each head, which places the crops."""
+        return self.heads(image) + self.crops(eyes_and_mouths(image, pose))

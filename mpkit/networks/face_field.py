@@ -13,27 +13,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import cell_centres, sample, slide_along_rays
+from mpkit.geometry import affine, cell_centres, sample
 
 AVERAGE_ANCHORS = ((-0.176, -0.145), (0.176, -0.145), (0.0, 0.255))  # canonical (x, y) on a neutral average face
 MAX_ANCHOR_OFFSET = 0.12  # canonical units from there; an anchor point farther away was misread
 EDGE = 0.2  # share of the half window over which a fine field fades to 0, so that no seam shows
 FIELD_SCALE = 0.3  # of the fine fields: one optimizer step moves an eyelid by less than its height
-MOUTH_CHANNELS = 2 + 1 + 2 * 3  # of the mouth's field: see `networks.mouth.MouthField`
-LIPS_DEPTH = -0.5  # canonical z of the lips, between their corners and their middle
 
 
 class Offsets(NamedTuple):
-    """What an expression does to canonical points: delta everywhere, and finer fields over face and mouth.
-
-    Windows are squares (x, y, half side) of canonical x and y.
-    """
+    """What an expression does to canonical points: delta everywhere, and a finer field over the face."""
 
     volume: Tensor  # delta (B, 3, D, H, W), order (x, y, z)
     face: Tensor | None = None  # (B, 2, F, F) fine offsets in `face_window`, order (x, y)
-    face_window: tuple[float, float, float] = (0.0, 0.0, 1.0)
-    mouth: Tensor | None = None  # (B, 9, M, M) logits in `mouth_window`, see `networks.mouth.MouthField`
-    mouth_window: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    face_window: tuple[float, float, float] = (0.0, 0.0, 1.0)  # a square of canonical x and y: x, y, half side
     align: Tensor | None = None  # (B, 2, 3) affine map from this face to the average face; None: they are the same
 
     def displace(self, points: Tensor) -> Tensor:
@@ -41,27 +34,16 @@ class Offsets(NamedTuple):
         moved = points + sample(self.volume, points[:, None], padding="border")[:, :, 0].movedim(1, -1)
         if self.face is None:
             return moved
-        return moved + F.pad(sample(self.face, self._in_window(points, self.face_window)).movedim(1, -1), (0, 1))
+        return moved + F.pad(sample(self.face, in_window(points, self.align, self.face_window)).movedim(1, -1), (0, 1))
 
-    def mouth_logits(self, points: Tensor, rotation: Tensor) -> Tensor:
-        """`mouth` where a camera sees canonical points (B, h, w, 3) that still have their expression: (B, 9, h, w).
 
-        rotation (B, 3, 3) is the head's R. However deep in the mouth a point lies, the camera sees it between the lips:
-        the field is read where the ray passes the lips. 0 away from the mouth, and in a model without that field.
-        """
-        if self.mouth is None:
-            return points.new_zeros(len(points), MOUTH_CHANNELS, *points.shape[1:3])
-        at_lips = slide_along_rays(points, rotation, LIPS_DEPTH)
-        return sample(self.mouth, self._in_window(at_lips, self.mouth_window))
+def in_window(points: Tensor, align: Tensor | None, place: tuple[float, float, float]) -> Tensor:
+    """Canonical points (B, h, w, 2 or 3) -> coordinates (B, h, w, 2) in a window of the average face, [-1, 1] over it.
 
-    def _in_window(self, points: Tensor, window: tuple[float, float, float]) -> Tensor:
-        """Canonical points (B, h, w, 3) -> coordinates (B, h, w, 2) in a window of the average face, [-1, 1] over
-        it."""
-        x, y, half = window
-        points = points[..., :2]
-        if self.align is not None:  # a sum, because autocast would turn a matrix product into half precision
-            points = (self.align[:, None, None] * F.pad(points, (0, 1), value=1.0)[..., None, :]).sum(-1)
-        return (points - points.new_tensor([x, y])) / half
+    align (B, 2, 3): see `align_to_average`; None: the face is the average one."""
+    x, y, half = place
+    points = points[..., :2] if align is None else affine(align, points[..., :2])
+    return (points - points.new_tensor([x, y])) / half
 
 
 class FaceField(nn.Module):

@@ -1,7 +1,7 @@
 """The gaze network (App. B.5 of the supplement, at small scale): where the eyes look and how far the lids are closed.
 
 Its features around the eyes are a loss of the base stage (Eq. 4). `mpkit train gaze` trains it, on the exact gaze of
-synthetic people and on the tracker's readings of real frames.
+synthetic people and on what the tracker fits to real frames.
 """
 
 from typing import NamedTuple

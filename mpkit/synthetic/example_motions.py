@@ -47,10 +47,10 @@ def nod() -> MotionTrack:
 
     for start in (0.7, 2.85, 5.5):
         act("eyeBlinkLeft eyeBlinkRight", bump(times, start, start + 0.3))
-    act("mouthSmileLeft mouthSmileRight", 0.6 * hold(times, 3.9, 5.8))
+    act("mouthSmileLeft mouthSmileRight", 0.8 * hold(times, 3.9, 5.8))
     act("cheekSquintLeft cheekSquintRight", 0.3 * hold(times, 3.9, 5.8))
     act("browInnerUp browOuterUpLeft browOuterUpRight", 0.6 * hold(times, 4.3, 5.2))
-    act("jawOpen", 0.45 * bump(times, 4.5, 5.2))
+    act("jawOpen", 0.7 * bump(times, 4.5, 5.2))
     angles = (torch.tensor(angle, dtype=torch.float32) for angle in (yaw, pitch, roll))
     count = len(times)
     return MotionTrack(
@@ -64,7 +64,7 @@ def nod() -> MotionTrack:
         translation=np.zeros((count, 2), np.float32),
         scale=np.ones(count, np.float32),
         actions=actions,
-        gaze=np.stack([yaw / 45, pitch / 60], 1).astype(np.float32),
+        gaze=np.stack([yaw / 30, pitch / 40], 1).astype(np.float32),
         shoulders=np.zeros((count, 2), np.float32),
         box=np.tile(np.float32([0.3, 0.3, 0.7, 0.8]) * SIZE, (count, 1)),
         source="mpkit.synthetic.example_motions",

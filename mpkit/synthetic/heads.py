@@ -64,7 +64,7 @@ def surface_layout() -> tuple[np.ndarray, FaceLayout]:
     return texture, layout
 
 
-def _sample_person(rng: np.random.Generator) -> Person:
+def sample_person(rng: np.random.Generator) -> Person:
     """A random person with a look that suits age, hair and beard."""
     identity = sample_identity(rng)
     worn, azimuths = identity.wear, wear.KNOT_AZIMUTHS
@@ -97,13 +97,13 @@ def render_identity(seed: int, frames: int = 8, size: int = 256) -> dict[str, np
     if size < 2 or size % 2:
         raise ValueError(f"the size of the pictures must be even and positive, got {size}")
     rng = np.random.default_rng(seed)
-    person = _sample_person(rng)
+    person = sample_person(rng)
     if rng.random() < CLIP_SHARE:
         motions = [sample_motion(rng, neutral=True), *sample_clip(rng, frames - 1)]
     else:
         motions = [sample_motion(rng, neutral=n == 0) for n in range(frames)]
     nearness = rng.uniform(0, 1 / MIN_CAMERA_DISTANCE)
-    rendered = [_render(person, motion, size, nearness, rng.normal(0, 0.3, 2)) for motion in motions]
+    rendered = [render_person(person, motion, size, nearness, rng.normal(0, 0.3, 2)) for motion in motions]
     fields = {name: np.stack([frame[name] for frame in rendered]) for name in rendered[0]}
     return fields | {"neutral": person.identity.neutral, "faces": load_template().faces}
 
@@ -117,7 +117,7 @@ def in_perspective(vertices: np.ndarray, nearness: float) -> np.ndarray:
     return np.concatenate([xy, vertices[:, 2:]], axis=1)
 
 
-def _render(
+def render_person(
     person: Person, motion: SyntheticMotion, size: int, nearness: float, background_shift: np.ndarray
 ) -> dict[str, np.ndarray]:
     """One frame: the fields of `render_identity` without the first axis. background_shift (2,): see `finish`."""

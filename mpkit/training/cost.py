@@ -66,12 +66,12 @@ def empty_pairs(size: int, people: int, drivers: int) -> Pairs:
     def frames(count: int) -> Frames:
         half = size // 2
         points = torch.empty(count, half, half, 3)
-        labels = Labels(points, points, *torch.empty(3, count, half, half, dtype=torch.bool))
+        labels = Labels(points, points, *torch.empty(2, count, half, half, dtype=torch.bool))
         pose = Pose(torch.empty(count, 3, 3), torch.empty(count, 3), torch.empty(count))
         reliable = torch.empty(count, 1, size, size, dtype=torch.bool)
-        return Frames(
-            torch.empty(count, 4, size, size), pose, torch.empty(count, 54), labels, reliable, points[:, 0, :3]
-        )
+        real = torch.ones(count, dtype=torch.bool, device="cpu")  # its values choose what the discriminator sees
+        picture, numbers = torch.empty(count, 4, size, size), torch.empty(count, 54)
+        return Frames(picture, pose, numbers, labels, reliable, real, points[:, 0, :3])
 
     source, driver = frames(people), frames(people * drivers)
     count, half = people * drivers, size // 2

@@ -3,8 +3,8 @@ the defaults of `TrainConfig`.
 
 base256, base512   the paper's recipes. Stage base has our supervision by labels beside the paper's losses. No weights
                    that these made come with mpkit.
-tiny               base: the last joint run on two CPU cores that the bundled weights went through. It starts from
-                   earlier weights (`--init`) with `--freeze mouth`. student: without GAN losses.
+tiny               base and mouth: the last runs of the bundled weights, on two CPU cores. Both start from earlier
+                   weights (`--init`), and their warps were frozen (`--freeze`). student: without GAN losses.
 
 RECIPES DO NOT REBUILD THE BUNDLED WEIGHTS. Those went through about 40 runs whose data, losses and networks changed in
 between (docs/training-log.md). The last ones, each from the weights of the one before:
@@ -14,12 +14,17 @@ between (docs/training-log.md). The last ones, each from the weights of the one 
     base     one H100, 2,211 steps x 48, adversarial 0.05, matching 1, without E_mtn and mouth
     real     two CPU cores, 2,400 steps x 7, 4e-4 -> 1e-5, only mouth and G_2D: photographs as targets, a small mouth
              discriminator. Its code was an experiment and is not in this repository.
-No run used L_cos or the identity loss. Only the last two used a GAN loss, and their discriminators took colours in
-[0, 1], with which a discriminator hardly learns (docs/training-log.md, 14.).
+    warps    two CPU cores, 360 and 300 steps x 24, 3e-4 -> 1e-5, with pairs of stills of the same people
+    mouth    two CPU cores, the mouth layer from scratch: 720 steps x 32, 1e-3 -> 1e-5; about 2,700 x 12; and 1,200 x 14
+             with the recipe below
+    base     two CPU cores, 620 steps x 8, with the recipe below; all of W, and the action encoder, frozen
+No run used L_cos or the identity loss. GAN losses count in the last two runs; in earlier ones the discriminator took
+colours in [0, 1], with which it hardly learns (docs/training-log.md, 14.).
 """
 
 from mpkit.training.stages.base import BaseWeights
 from mpkit.training.stages.enhancer import EnhancerWeights
+from mpkit.training.stages.mouth import MouthWeights
 from mpkit.training.stages.student import StudentWeights
 
 PAPER = {"learning_rate": 2e-4, "last_learning_rate": 1e-6, "betas": (0.5, 0.999)}
@@ -55,16 +60,30 @@ RECIPES: dict[str, dict[str, dict]] = {
     "base": {
         "nano": {},
         "tiny": {
-            "steps": 2500,
-            "batch_size": 3,
-            "drivers": 3,
+            "steps": 620,
+            "batch_size": 4,
             "learning_rate": 2.5e-4,
             "last_learning_rate": 1e-5,
-            "warmup": 40,
-            "weights": BaseWeights(gaze=0.3, mask=0.3),
+            "betas": (0.5, 0.999),
+            "warmup": 60,
+            "ema": 0.995,
+            "weights": BaseWeights(gaze=0.3, mask=0.3, crops=0.7, adversarial=0.1, matching=1.0),
         },
         "base256": PAPER_BASE | {"steps": 200_000, "batch_size": 24},
         "base512": PAPER_BASE | {"steps": 300_000, "batch_size": 16},
+    },
+    "mouth": {
+        "tiny": {
+            "steps": 1200,
+            "batch_size": 14,
+            "drivers": 1,
+            "learning_rate": 5e-4,
+            "last_learning_rate": 2e-5,
+            "betas": (0.5, 0.999),
+            "warmup": 20,
+            "ema": 0.995,
+            "weights": MouthWeights(adversarial=0.15, matching=2.0),
+        },
     },
     "enhancer": {"base256": PAPER_ENHANCER, "base512": PAPER_ENHANCER},
     "student": {"nano": SMALL_STUDENT, "tiny": SMALL_STUDENT, "base256": PAPER_STUDENT, "base512": PAPER_STUDENT},

@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from mpkit.actions import ACTIONS, READING, vector
+from mpkit.actions import ACTIONS, vector
 from mpkit.animation.animator import Animator
 from mpkit.animation.portrait import Portrait
 from mpkit.animation.still import over_background, resized
@@ -107,7 +107,7 @@ class MotionViews:
         """The values of CONTROLS at which the portrait is as in its picture, as far as they reach."""
         angles = angles_from_rotation(self.portrait.motion.pose.rotation)
         shown = {name: round(angle.item()) for name, angle in zip(ANGLES, angles)}
-        gaze = self.portrait.motion.numbers[0, len(ACTIONS) :] / torch.from_numpy(READING[len(ACTIONS) :])
+        gaze = self.portrait.motion.numbers[0, len(ACTIONS) :]
         shown |= {name: round(value, 1) for name, value in zip(GAZE, gaze.tolist())} | {"size": 1.0}
         return {
             control.name: min(max(shown.get(control.name, 0.0), control.least), control.largest) for control in CONTROLS
@@ -121,7 +121,7 @@ class MotionViews:
         own = self.portrait.motion
         shift = torch.tensor([[values.pop("x"), values.pop("y"), 0.0]])
         pose = Pose(rotation, own.pose.translation + shift, own.pose.scale * values.pop("size"))
-        gaze = torch.tensor([values.pop(name) for name in GAZE]) * torch.from_numpy(READING[len(ACTIONS) :])
+        gaze = torch.tensor([values.pop(name) for name in GAZE])
         numbers = own.numbers + torch.from_numpy(vector(**values))
         numbers[:, : len(ACTIONS)].clamp_(0, 1)
         numbers[:, len(ACTIONS) :] = gaze

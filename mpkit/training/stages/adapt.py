@@ -8,7 +8,7 @@ from mpkit.networks.base import load_model
 from mpkit.training.config import TrainConfig
 from mpkit.training.stages.base import BaseObjective, BaseWeights
 
-# The branch of e_s is frozen because e_s conditions the frozen mouth field: teeth would move off the lips.
+# The branch of e_s is frozen because e_s conditions the frozen mouth layer: teeth would move off the lips.
 FROZEN = ("motion", "actions", "read_actions", "mouth", "appearance.vector")
 STILL_PAIRS = 3  # of a batch; the others are of synthetic people
 

@@ -25,10 +25,12 @@ from mpkit.losses.geometric import (
 )
 from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import Avatar, BaseModel, Driven, repeat_each, select_avatar
+from mpkit.networks.crops import eyes_and_mouths
+from mpkit.networks.detail import expected_depth
 from mpkit.networks.motion import HeadMotion
 from mpkit.training.stages.motion import MotionWeights, motion_terms
 from mpkit.training.stages.objective import Losses, other_person, target_of
-from mpkit.training.stages.picture_objective import PictureObjective
+from mpkit.training.stages.picture_objective import PictureObjective, or_all
 from mpkit.training.stages.warps import WarpWeights
 
 
@@ -39,6 +41,7 @@ class BaseWeights(WarpWeights, MotionWeights):
     reconstruction: float = 1.0  # multi-scale L1 of the result
     warped: float = 0.5  # the same on the warped source alone, so that the flow learns before the mask
     perceptual: float = 0.5  # Eq. 4 (paper: 20, VGG19)
+    crops: float = 0.0  # the same on crops of eyes and mouth, enlarged (ours)
     perceptual_backbone: str = "efficientnet-lite0"
     flow: float = 3.0  # the detail path's flow, from labels
     depth: float = 0.3  # the depth softmax, from labels
@@ -54,6 +57,7 @@ class BaseObjective(PictureObjective):
     """All networks of the base model at once."""
 
     Weights = BaseWeights
+    open_mouths = 0.5
     equations = {
         "perceptual": "Eq. 4", "gaze": "Eq. 4", "identity": "Eq. 4", "adversarial": "Eq. 5", "matching": "Eq. 5",
         "cycle": "Eq. 6-7", "loss": "Eq. 8",
@@ -71,7 +75,10 @@ class BaseObjective(PictureObjective):
         attention = attention_map(driver.pose, image.shape[-1])
         terms = {"reconstruction": multiscale_l1(prediction, target_of(prediction, driver), attention)}
         if self.perceptual:
-            terms["perceptual"] = self.perceptual_of_face(image, target_of(image, driver))
+            target = target_of(image, driver)
+            terms["perceptual"] = self.perceptual_of_face(image, target)
+            if self.weights.crops:
+                terms["crops"] = self.perceptual(*(eyes_and_mouths(part, driver.pose) for part in (image, target)))
         if self.gaze:
             terms["gaze"] = self.gaze(image, driver.picture[:, :3], driver.pose)
         if self.identity:
@@ -83,20 +90,23 @@ class BaseObjective(PictureObjective):
         terms["surface"] = terms["surface"] + source_surface_loss(avatar.offsets, source.pose, source_labels)
         if detail is not None:
             terms["warped"] = multiscale_l1(detail.warped, target_of(detail.warped, driver), attention)
-            terms["depth"] = depth_loss(detail.depth_weights, driver.labels)
+            depths = expected_depth(detail.depth_weights), detail.depth
+            terms["depth"] = sum(depth_loss(depth, driver.labels) for depth in depths) / 2
             shown = pairs.flow_valid * driver_labels.valid
             terms["flow"] = sum(flow_loss(flow, pairs.flow, shown) for flow in (detail.coarse_flow, detail.flow))
-            terms["mask"] = mask_loss(detail.mask, pairs.flow_valid, mask_weight(pairs, attention))
+            terms["mask"] = mask_loss(detail.shown, pairs.flow_valid, mask_weight(pairs, attention))
         terms["smoothness"] = sum(smoothness_loss(grid.movedim(-1, 1)) for grid in reversed(grids))
         if self.weights.pose or self.weights.latent or self.weights.actions:
             terms |= motion_terms(model, pairs, torch.cat([z_source, z_driver]))
-        terms |= self.gan_terms(driver.picture[:, :3], image)
+        judged = or_all(driver.real)  # real pictures
+        terms |= self.gan_terms(driver.picture[judged, :3], image[judged], driver.pose.select(judged))
         if self.weights.cycle:
             terms["cycle"] = self._cycle(model, avatar, image[::count], pairs, z_driver[::count])
         return Losses(self.weighted(terms), terms, driven)
 
     def discriminator_loss(self, pairs: Pairs, driven: Driven) -> Tensor:
-        return self.hinge_loss(pairs.driver.picture[:, :3], driven.rendering.image)
+        driver, judged = pairs.driver, or_all(pairs.driver.real)
+        return self.hinge_loss(driver.picture[judged, :3], driven.rendering.image[judged], driver.pose.select(judged))
 
     def pictures(self, pairs: Pairs, driven: Driven) -> list[Tensor]:
         """Rows: source, driver, prediction, warped source, mask, alpha, flow (x red, y green)."""

@@ -1,27 +1,72 @@
-"""Stage `mouth` (ours): what parting lips show, from exact labels."""
+"""Stage `mouth` (ours): the inside of the mouth, end to end on crops of mouths.
+
+Only the mouth layer is drawn, over the source picture as the true flow takes it there, without warps and G_2D: many
+times as many mouths in the same time.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from mpkit.batch import Pairs
+from mpkit.config import DISCRIMINATORS, preset
 from mpkit.errors import MpkitError
-from mpkit.losses.attention import attention_map, mask_weight
-from mpkit.losses.geometric import colour_loss, mask_loss
+from mpkit.geometry import sample
+from mpkit.losses.attention import DISOCCLUDED
+from mpkit.losses.geometric import mask_loss
+from mpkit.losses.perceptual import PerceptualLoss
+from mpkit.losses.reconstruction import multiscale_l1
 from mpkit.networks.base import BaseModel, repeat_each
-from mpkit.networks.detail import MASK_AT_REST
+from mpkit.networks.crops import CROP_SIDE, mouth_points
+from mpkit.networks.discriminator import Discriminator
 from mpkit.networks.face_field import align_to_average
 from mpkit.networks.motion import HeadMotion
-from mpkit.networks.mouth import interior_colours, mouth_disocclusion
-from mpkit.training.stages.objective import Losses, Objective
+from mpkit.training.stages.objective import Losses
+from mpkit.training.stages.picture_objective import GanObjective, or_all
 
-TOOTH = 2.0  # weight of a tooth over the rest of the mouth interior
-# Quantiles of the colours that mouth interiors of different people have: of bright teeth, and of the dark around
-# tongues, whose place varies. The medians of both would look alike.
-TEETH_QUANTILE, DARK_QUANTILE = 0.7, 0.2
+MIN_HIDDEN_SHARE = 0.005  # of a crop: with less mouth interior, the discriminator has nothing to judge
+ATTENTION = 9.0  # weight of pixels that show what the source hides, over that of others
 
 
-class MouthObjective(Objective):
-    """`MouthField` alone, on offset fields that are trained already; all terms have weight 1. Stage `base` then leaves
-    it as it is (`--freeze mouth`). Raises MpkitError where the preset has no mouth field."""
+@dataclass(frozen=True)
+class MouthWeights:
+    """Weight of each term; 0 leaves the term out."""
+
+    reconstruction: float = 1.0  # multi-scale L1
+    perceptual: float = 2.0
+    perceptual_backbone: str = "efficientnet-lite0"
+    alpha: float = 0.3  # alpha of the layer, from labels: what the source's lips hide, and nothing else
+    adversarial: float = 0.0  # Eq. 5, on real mouths that show what the source hides
+    matching: float = 0.0
+
+
+class MouthCrops(NamedTuple):
+    """Crops of mouths, (B, ..., P, P)."""
+
+    warped: Tensor  # (B, 3, P, P) the source picture
+    result: Tensor  # (B, 3, P, P) with the mouth layer over it
+    # (B, 3, P, P) the driver's picture; where its colours are invented, the result itself, so that no loss counts.
+    # Invented colours inside the mouth do count: photographs show few mouths that are wide open.
+    target: Tensor
+    alpha: Tensor  # (B, 1, P, P) of the layer
+    judged: Tensor  # (B,) bool: the discriminator sees it, because it is real and shows what the source hides
+
+
+class MouthObjective(GanObjective):
+    """`MouthField` alone; z and e are as they are. Raises MpkitError where the preset has no mouth field."""
+
+    Weights = MouthWeights
+    open_mouths = 0.5
+    equations = {"perceptual": "Eq. 4", "adversarial": "Eq. 5", "matching": "Eq. 5"}
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.perceptual = PerceptualLoss(self.weights.perceptual_backbone) if self.weights.perceptual else None
+        gan = self.weights.adversarial or self.weights.matching
+        self.discriminator = Discriminator(preset("crops", DISCRIMINATORS)) if gan else None
 
     def forward(self, model: BaseModel, pairs: Pairs) -> Losses:
         if model.mouth is None:
@@ -30,29 +75,60 @@ class MouthObjective(Objective):
             )
         source, driver = pairs.source, pairs.driver
         count = len(driver.picture) // len(source.picture)
+        points = mouth_points(driver.pose)  # (B * n, P, P, 2)
         with torch.no_grad():
-            vector = model.appearance.global_vector(source.picture[:, :3])
-            motions = [HeadMotion(frames.pose, model.actions(frames.numbers)) for frames in (source, driver)]
-            align = align_to_average(source.anchors)
-            of_source = repeat_each(model.source_offsets(vector, motions[0], align), count)
-            seen, shown = driver.pose.unapply(driver.labels.view), of_source.displace(driver.labels.canonical)
-            vector, align = (value.repeat_interleave(count, 0) for value in (vector, align))
-            of_driver = model.driver_offsets(vector, motions[1], align)
-        source_z = motions[0].expression.repeat_interleave(count, 0)
-        of_source = of_source._replace(mouth=model.mouth(source_z + vector))
-        of_driver = of_driver._replace(mouth=model.mouth(motions[1].expression + vector))
-        turns = driver.pose.rotation, source.pose.rotation.repeat_interleave(count, 0)
-        logits = mouth_disocclusion(of_driver, of_source, seen, shown, turns)
-        disocclusion, tooth, colours = logits.split([1, 1, 6], dim=1)
-        teeth, dark = interior_colours(colours, source.picture.repeat_interleave(count, 0))
-        weight = mask_weight(pairs, attention_map(driver.pose, driver.picture.shape[-1]))
-        labels = driver.labels
-        interior = weight * (labels.mouth & ~pairs.flow_valid)
-        picture = driver.picture[:, :3]
+            vector, align = model.appearance.global_vector(source.picture[:, :3]), align_to_average(source.anchors)
+            of_source, of_driver = (HeadMotion(part.pose, model.actions(part.numbers)) for part in (source, driver))
+        mouth = repeat_each(model.source_mouth(source.picture, source.pose, align), count)
+        of_source, pictures = repeat_each(of_source, count), source.picture.repeat_interleave(count, 0)
+        vector, align = (value.repeat_interleave(count, 0) for value in (vector, align))
+        warped, labelled = warp_by_labels(pictures[:, :3], pairs, points)
+        layer = model.mouth_layer(mouth, (of_source, of_driver), vector, align).at(points)
+        alpha = layer[:, 3:]
+        result = warped * (1 - alpha) + layer[:, :3]
+        hidden, certain = hidden_mouth(pairs, points)
+        known = labelled & (hidden[:, None] | (sample(driver.reliable.float(), points) > 0.99))
+        target = torch.where(known, sample(driver.picture[:, :3], points, padding="border"), result.detach())
+        judged = or_all(driver.real & (hidden.float().mean((1, 2)) > MIN_HIDDEN_SHARE))
+        attention = 1 + ATTENTION * F.avg_pool2d(hidden[:, None].float(), 5, stride=1, padding=2)
+        weight = certain * torch.where(hidden, DISOCCLUDED, 1.0)
         terms = {
-            "mask": mask_loss(torch.sigmoid(MASK_AT_REST - disocclusion), pairs.flow_valid, weight),
-            "teeth": mask_loss(torch.sigmoid(tooth), labels.teeth, interior * torch.where(labels.teeth, TOOTH, 1)),
-            "teeth_colour": colour_loss(teeth, picture, interior * labels.teeth, TEETH_QUANTILE),
-            "dark_colour": colour_loss(dark, picture, interior * ~labels.teeth, DARK_QUANTILE),
+            "reconstruction": multiscale_l1(result, target, attention),
+            "alpha": mask_loss(1 - alpha, ~hidden, weight),
         }
-        return Losses(sum(terms.values()), terms, None)
+        if self.perceptual:
+            terms["perceptual"] = self.perceptual(result, target)
+        terms |= self.gan_terms(lips(target[judged]), lips(result[judged]))
+        return Losses(self.weighted(terms), terms, MouthCrops(warped, result, target, alpha, judged))
+
+    def discriminator_loss(self, pairs: Pairs, crops: MouthCrops) -> Tensor:
+        return self.hinge_loss(lips(crops.target[crops.judged]), lips(crops.result[crops.judged]))
+
+    def pictures(self, pairs: Pairs, crops: MouthCrops) -> list[Tensor]:
+        """Rows: warped source, target, result, alpha."""
+        return [crops.warped, crops.target, crops.result, crops.alpha]
+
+
+def warp_by_labels(pictures: Tensor, pairs: Pairs, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Each driver's source picture (B * n, 3, S, S) as the true flow takes it to points of the driver's view, (B * n,
+    3, h, w), and where there are labels, (B * n, 1, h, w) bool."""
+    valid = pairs.driver.labels.valid[:, None].float()
+    values = sample(torch.cat([pairs.flow.movedim(-1, 1) * valid, valid], dim=1), points)
+    share = values[:, 2:]
+    flow = values[:, :2] / share.clamp_min(1e-3)
+    return sample(pictures, flow.movedim(1, -1), padding="border"), share > 0.5
+
+
+def hidden_mouth(pairs: Pairs, points: Tensor) -> tuple[Tensor, Tensor]:
+    """At points (B * n, h, w, 2) of the drivers' views, from labels: where the mouth interior is seen that the source
+    hides; and where this is certain, which it is not on skin that the source hides. Both (B * n, h, w) bool."""
+    labels = pairs.driver.labels
+    hidden = labels.mouth & ~pairs.flow_valid
+    certain = labels.valid & (hidden | pairs.flow_valid)
+    hidden, certain = (sample(marks[:, None].float(), points)[:, 0] > 0.5 for marks in (hidden, certain))
+    return hidden, certain
+
+
+def lips(crops: Tensor) -> Tensor:
+    """The middle of crops of mouths (B, 3, P, P), which the discriminator judges: cheeks hardly change."""
+    return crops[..., CROP_SIDE // 6 : -CROP_SIDE // 6, CROP_SIDE // 6 : -CROP_SIDE // 6]

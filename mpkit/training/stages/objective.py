@@ -37,6 +37,7 @@ class Objective(nn.Module):
 
     Weights: ClassVar[type | None] = None
     equations: ClassVar[dict[str, str]] = {}
+    open_mouths: ClassVar[float] = 0.0  # see `PairSet`; most frames of people show a closed mouth
 
     def __init__(self, config: TrainConfig):
         super().__init__()
@@ -52,7 +53,9 @@ class Objective(nn.Module):
         """The batch of each step by its number: share `part` of `parts` processes."""
         config = self.config
         data = shard_weights(config.data) or {self._bundled(): 1.0}
-        return PairSet(data, config.batch_size, config.drivers, config.seed, part=part, parts=parts)
+        pairs = PairSet(data, config.batch_size, config.drivers, config.seed, part=part, parts=parts)
+        pairs.open_mouths = self.open_mouths
+        return pairs
 
     def _bundled(self) -> RenderedPeople:
         """The people that come with mpkit. Raises MpkitError for a preset that sees larger pictures than theirs."""

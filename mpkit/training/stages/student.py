@@ -52,10 +52,11 @@ class StudentWeights:
 
 
 class Pictures(NamedTuple):
-    """What student and teacher made of a batch, both (B, 3, S, S), foreground on black."""
+    """What student and teacher made of a batch, both (B, 3, S, S), foreground on black, and the poses of the heads."""
 
     student: Tensor
     teacher: Tensor
+    pose: Pose
 
 
 class Teacher:
@@ -147,11 +148,11 @@ class StudentObjective(PictureObjective):
             terms["gaze"] = self.gaze(image, wanted, pose)
         if self.identity:
             terms["identity"] = self.identity(image, wanted)
-        terms |= self.gan_terms(wanted, image)
-        return Losses(self.weighted(terms), terms, Pictures(image, wanted))
+        terms |= self.gan_terms(wanted, image, pose)
+        return Losses(self.weighted(terms), terms, Pictures(image, wanted, pose))
 
     def discriminator_loss(self, batch: DriverBatch, made: Pictures) -> Tensor:
-        return self.hinge_loss(made.teacher, made.student)
+        return self.hinge_loss(made.teacher, made.student, made.pose)
 
     def pictures(self, batch: DriverBatch, made: Pictures) -> list[Tensor]:
         """Rows: driver, teacher, student."""

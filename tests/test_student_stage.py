@@ -1,6 +1,7 @@
 """The student stage: its data, its teacher, and what its losses train."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -93,6 +94,14 @@ def test_preparation_is_not_repeated_and_not_mixed(prepared, clip):
     assert (prepared / "pictures.rgb").stat().st_mtime_ns == before
     with pytest.raises(MpkitError, match="is of other portraits"):
         prepare_distillation(PORTRAITS[:1], [clip], prepared, SIZE)
+
+
+def test_a_folder_of_an_earlier_version_is_refused(prepared, tmp_path):
+    """Its numbers are a tracker's readings, not fractions."""
+    inputs = json.loads((prepared / "inputs.json").read_text())
+    (tmp_path / "inputs.json").write_text(json.dumps({key: inputs[key] for key in inputs if key != "numbers"}))
+    with pytest.raises(MediaError, match="an earlier mpkit prepared"):
+        DistillationSet(tmp_path, 2)
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,9 @@ def test_resume_is_bit_equal(shards, tmp_path, monkeypatch, weights):
     train(parts, progress=False)
     whole, parts = states(tmp_path / "whole"), states(tmp_path / "parts")
     names = ["optimizer.", "model.", "ema."]
-    names += ["discriminator_optimizer.", "discriminator.heads.scales.", "discriminator.crops.scales."] if weights else []
+    names += (
+        ["discriminator_optimizer.", "discriminator.heads.scales.", "discriminator.crops.scales."] if weights else []
+    )
     assert whole.keys() == parts.keys() and all(any(key.startswith(name) for key in parts) for name in names)
     assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
     lines = [json.loads(line) for line in (tmp_path / "whole" / "stats.jsonl").read_text().splitlines()]

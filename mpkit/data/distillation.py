@@ -70,14 +70,17 @@ class DistillationSet(Dataset):
     In training, avatar, frame, a mirror, the crop's place and size, and its colours are random. With `held_out`, batch
     number n holds the n-th of all pairs of an avatar and a held-out frame, in a fixed order and unchanged. With
     `parts` > 1, as many processes divide each batch, and this one gets share number `part`. Raises MpkitError if the
-    batch cannot be divided, MediaError where the folder does not exist.
+    batch cannot be divided, MediaError where the folder does not exist or is of an earlier mpkit.
     """
 
     def __init__(self, folder: str | Path, batch_size: int, seed=0, held_out=False, part=0, parts=1):
         folder = Path(folder)
         if not (folder / "inputs.json").exists():
             raise MediaError(f"{folder} is no folder that `mpkit distil` has prepared")
-        self.size = json.loads((folder / "inputs.json").read_text())["size"]
+        inputs = json.loads((folder / "inputs.json").read_text())
+        if inputs.get("numbers") != NUMBERS_VERSION:
+            raise MediaError(f"an earlier mpkit prepared {folder}, in other units; prepare it again")
+        self.size = inputs["size"]
         self.rotations, self.numbers = (np.load(folder / f"{name}.npy") for name in ("rotations", "numbers"))
         self.pictures = np.memmap(folder / "pictures.rgb", np.uint8, "r")
         self.pictures = self.pictures.reshape(-1, *[stored_side(self.size)] * 2, 3)

@@ -19,9 +19,9 @@ def closed_form_alpha(
     and alphas are float32 in [0, 1].
 
     trust (H, W): how firmly an unknown pixel holds on to its alpha, from 0 on; all its neighbours together weigh 5
-    where colours vary, 8 where they do not. epsilon: nine times the variance of colours below which a window shows no
-    edge. The solver takes at most so many `steps`; where it has come by then counts. Pixels at the border of the
-    picture stay as they are."""
+    where colours vary, 8 where they do not. epsilon: variance of colours below which a window shows no edge. The
+    solver takes at most so many `steps`; where it has come by then counts. Pixels at the border of the picture stay as
+    they are."""
     unknown = unknown.copy()
     unknown[[0, -1]], unknown[:, [0, -1]] = False, False
     rows = np.flatnonzero(unknown)
@@ -58,7 +58,7 @@ def _laplacian_rows(image: np.ndarray, unknown: np.ndarray, rows: np.ndarray, ep
     colours = np.moveaxis(image.reshape(-1, 3)[members], 2, 1)  # (9, 3, windows)
     colours = np.ascontiguousarray(colours - colours.mean(0), np.float32)
     covariance = np.einsum("icw,idw->wcd", colours, colours, dtype=np.float64)
-    inverse = np.linalg.inv((covariance + epsilon * np.eye(3)) / len(WINDOW))
+    inverse = np.linalg.inv(covariance / len(WINDOW) + epsilon * np.eye(3))
     decorrelated = np.einsum("wcd,icw->idw", inverse, colours, dtype=np.float32, casting="same_kind")
     places = np.full(unknown.size, len(rows))  # known pixels have one row in common, which is dropped
     places[rows] = np.arange(len(rows))

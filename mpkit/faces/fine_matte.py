@@ -15,7 +15,7 @@ COARSE_SIDE = 400  # pixels; a larger picture is first solved at half its size
 CERTAIN = 0.05  # a coarse alpha nearer to 0 or 1 than this is certain, unless an edge is near
 OUTSIDE, INSIDE = 0.045, 0.025  # longer sides of the picture: how far beyond and within its edge a matte is uncertain
 TRUST = 0.04  # in an uncertain alpha of 0 or 1, see `closed_form_alpha`; less in one between them
-EPSILON = 1e-5  # of the guided filter and of `closed_form_alpha`: variance of colours without an edge, or 9 times it
+MATTING_EPSILON, GUIDE_EPSILON = 1e-5 / 9, 1e-5  # variance of colours below which a window shows no edge
 STEPS = 200  # of the solver, at most
 FOG = 0.04  # alpha up to this becomes 0, from 1 minus this on 1
 SHARPNESS = 16  # exponent with which alpha weighs a pixel among a person's colours, and 1 - alpha among the others
@@ -33,7 +33,7 @@ def refined(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     unknown = _uncertain(alpha)
     solved = _solved(small, alpha, unknown)
     if size != (width, height):
-        solved = guided_filter(image, solved, max(size), 1, EPSILON)
+        solved = guided_filter(image, solved, max(size), 1, GUIDE_EPSILON)
     solved = ((solved - FOG) / (1 - 2 * FOG)).clip(0, 1)
     unknown[[0, -1]], unknown[:, [0, -1]] = False, False
     alpha = coarse + cv2.resize(unknown.astype(np.float32), (width, height)) * (solved - coarse)
@@ -84,4 +84,4 @@ def _solved(image: np.ndarray, alpha: np.ndarray, unknown: np.ndarray) -> np.nda
         alpha = np.where(unknown, found, alpha)
         undecided = (np.abs(found - 0.5) < 0.5 - FOG).astype(np.uint8)
         unknown = unknown & (cv2.dilate(undecided, _disc(1)) > 0)
-    return closed_form_alpha(image, alpha, unknown, TRUST * np.abs(2 * alpha - 1), EPSILON, STEPS)
+    return closed_form_alpha(image, alpha, unknown, TRUST * np.abs(2 * alpha - 1), MATTING_EPSILON, STEPS)

@@ -5,8 +5,10 @@ import sys
 
 import numpy as np
 
-from mpkit.synthetic.anatomy import load_template
+from mpkit.synthetic.anatomy import average_identity, load_template, sample_identity
 from mpkit.synthetic.find_template import bust
+from mpkit.synthetic.heads import render_identity
+from mpkit.synthetic.identities import load_identities, save_identities
 from mpkit.synthetic.poses import sample_actions
 
 
@@ -46,3 +48,35 @@ labels = label_frames([face], [crop], [alpha])
 print((frame["images"][..., 3] > 250).mean() > 0.3, (labels["triangle"] >= 0).mean() > 0.2)
 """
     assert run_without(["anny"], code) == "True True\n"
+
+
+def test_saved_people_are_the_same(tmp_path):
+    people = [average_identity(), *(sample_identity(np.random.default_rng(seed)) for seed in range(6))]
+    save_identities(tmp_path / "people.npz", people)
+    assert (tmp_path / "people.npz").stat().st_size < 40_000 * len(people)
+    for person, loaded in zip(people, load_identities(tmp_path / "people.npz"), strict=True):
+        for name, value in person._asdict().items():
+            if isinstance(value, np.ndarray):
+                assert getattr(loaded, name).dtype == value.dtype and np.abs(getattr(loaded, name) - value).max() < 5e-5
+            else:
+                assert getattr(loaded, name) == value
+
+
+def test_saved_people_are_rendered_without_anny(tmp_path):
+    """But for single pixels on edges, the pictures are those of the people that were saved."""
+    person = sample_identity(np.random.default_rng(1))
+    save_identities(tmp_path / "people.npz", [person])
+    code = f"""
+import numpy as np
+from mpkit.synthetic.heads import render_identity
+from mpkit.synthetic.identities import load_identities
+
+np.savez("{tmp_path}/rendered.npz", **render_identity(3, 2, 96, load_identities("{tmp_path}/people.npz")[0]))
+"""
+    run_without(["anny"], code)
+    wanted = render_identity(3, 2, 96, person)
+    with np.load(tmp_path / "rendered.npz") as rendered:
+        difference = np.abs(rendered["images"].astype(int) - wanted["images"])
+        assert (difference > 3).mean() < 1e-3 and difference.mean() < 0.02
+        assert np.abs(rendered["vertices"].astype(float) - wanted["vertices"]).max() < 2e-3
+        assert np.array_equal(rendered["actions"], wanted["actions"])

@@ -64,9 +64,9 @@ def surface_layout() -> tuple[np.ndarray, FaceLayout]:
     return texture, layout
 
 
-def sample_person(rng: np.random.Generator) -> Person:
-    """A random person with a look that suits age, hair and beard."""
-    identity = sample_identity(rng)
+def sample_person(rng: np.random.Generator, identity: Identity | None = None) -> Person:
+    """A person, by default a random one, with a random look that suits age, hair and beard."""
+    identity = sample_identity(rng) if identity is None else identity
     worn, azimuths = identity.wear, wear.KNOT_AZIMUTHS
     hairline = np.radians(wear.HAIRCUTS[worn.hair].edges) if worn.hair != "none" else np.zeros(len(azimuths))
     look = sample_look(rng, identity.age, identity.femininity, worn.beard, hairline, azimuths)
@@ -78,8 +78,11 @@ def sample_person(rng: np.random.Generator) -> Person:
     return Person(identity, look, style, sky)
 
 
-def render_identity(seed: int, frames: int = 8, size: int = 256) -> dict[str, np.ndarray]:
-    """One random person in `frames` poses and expressions, the first nearly frontal and without an expression.
+def render_identity(
+    seed: int, frames: int = 8, size: int = 256, identity: Identity | None = None
+) -> dict[str, np.ndarray]:
+    """One person, by default a random one, in `frames` poses and expressions, the first nearly frontal and without an
+    expression. Only a random person needs Anny.
 
     The same seed gives the same bytes. ValueError if `size` is odd or not positive. K frames of size S, N vertices, T
     triangles. Coordinates as in mpkit.geometry:
@@ -97,7 +100,7 @@ def render_identity(seed: int, frames: int = 8, size: int = 256) -> dict[str, np
     if size < 2 or size % 2:
         raise ValueError(f"the size of the pictures must be even and positive, got {size}")
     rng = np.random.default_rng(seed)
-    person = sample_person(rng)
+    person = sample_person(rng, identity)
     if rng.random() < CLIP_SHARE:
         motions = [sample_motion(rng, neutral=True), *sample_clip(rng, frames - 1)]
     else:

@@ -22,7 +22,6 @@ from mpkit.faces.crop import cut
 from mpkit.media.frame_size import frame_size
 from mpkit.media.paths import keeps_transparency
 from mpkit.media.transparency import with_alpha
-from mpkit.media.video_writer import VideoWriter
 
 COMMENT = "Made with mpkit: an animated still, not a real recording"  # metadata of every video
 
@@ -78,6 +77,8 @@ def write_animation(
 
     driver: its file, and what was opened of it. Raises NoFaceError if no frame shows a face. After an error, or where
     the generator is closed before its end, it leaves no output behind, and no thread runs on."""
+    from mpkit.media.video_writer import VideoWriter  # here, because portraits are prepared without av
+
     path, clip = driver
     result = Result(output, rate=clip.rate)
     transparent = still.alpha is not None and options.paste_back and not options.side_by_side

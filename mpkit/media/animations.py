@@ -11,9 +11,9 @@ from PIL import Image
 
 from mpkit.errors import MediaError
 from mpkit.media.completeness import breaks_off
-from mpkit.media.container import MAX_DENOMINATOR, open_media, picture_stream
+from mpkit.media.container import open_media, picture_stream
 from mpkit.media.images import check_size, picture_and_alpha
-from mpkit.media.limits import MAX_HOLD, MAX_PIXELS, MAX_RATE, MIN_RATE
+from mpkit.media.limits import MAX_DENOMINATOR, MAX_HOLD, MAX_PIXELS, MAX_RATE, MIN_RATE
 from mpkit.media.paths import check_file, one_line
 from mpkit.media.picture_file import is_animated, open_picture
 

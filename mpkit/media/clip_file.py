@@ -12,9 +12,9 @@ from PIL import Image
 from mpkit.errors import MediaError
 from mpkit.media.colour import coded_space, to_srgb
 from mpkit.media.completeness import breaks_off
-from mpkit.media.container import MAX_DENOMINATOR, SECOND, open_media, picture_stream, reason, sound_stream
+from mpkit.media.container import open_media, picture_stream, reason, sound_stream
 from mpkit.media.images import check_size, over_white
-from mpkit.media.limits import MAX_HOLD, MAX_PIXELS, MAX_RATE, MIN_RATE
+from mpkit.media.limits import MAX_DENOMINATOR, MAX_HOLD, MAX_PIXELS, MAX_RATE, MIN_RATE, SECOND
 from mpkit.media.orientation import Orientation
 
 DEFAULT_RATE = Fraction(25)  # frames a second of a clip of one frame without a rate

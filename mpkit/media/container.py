@@ -11,9 +11,6 @@ from mpkit.errors import MediaError
 from mpkit.media.limits import MAX_PIXELS
 from mpkit.media.paths import check_file, one_line
 
-MAX_DENOMINATOR = 10_000  # of a rate; 1001 is the largest in use
-SECOND = 1_000_000  # FFmpeg's time unit where no stream is given: microseconds
-
 # Other formats are refused: FFmpeg would also play text, playlists and files that refer to other files.
 _CONTAINERS = "mov,matroska,avi,gif,apng,mpegts,mpeg,flv,asf,ogg,mp3,wav,flac,aac"
 

@@ -6,6 +6,8 @@ from fractions import Fraction
 from mpkit.errors import MediaError
 
 MIN_RATE, MAX_RATE = Fraction(1, 1000), Fraction(240)  # frames a second
+MAX_DENOMINATOR = 10_000  # of a rate; 1001 is the largest in use
+SECOND = 1_000_000  # FFmpeg's time unit where no stream is given: microseconds
 MAX_PIXELS = 64_000_000  # of a clip's frame; 8K has 33 million
 MAX_HOLD = 600  # seconds for which one frame of a clip is shown; a longer one has a broken time stamp
 

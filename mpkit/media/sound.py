@@ -7,7 +7,8 @@ from pathlib import Path
 
 import av
 
-from mpkit.media.container import SECOND, open_media, picture_stream, reason, sound_stream
+from mpkit.media.container import open_media, picture_stream, reason, sound_stream
+from mpkit.media.limits import SECOND
 
 _CODECS = {".mp4": ("aac",), ".webm": ("opus", "vorbis")}  # copied without encoding; others are encoded as the first
 _ENCODERS = {"aac": ("aac", 160_000), "opus": ("libopus", 128_000)}  # FFmpeg's encoder, bits a second

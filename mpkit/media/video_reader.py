@@ -11,11 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mpkit.errors import MediaError
-from mpkit.media.animations import Animation, is_animation
-from mpkit.media.clip_file import ClipFile
-from mpkit.media.container import MAX_DENOMINATOR, SECOND
 from mpkit.media.images import is_still
-from mpkit.media.limits import check_range
+from mpkit.media.limits import MAX_DENOMINATOR, SECOND, check_range
 
 MAX_SAMPLED_FRAMES = 500  # a clip of so many frames is decoded within seconds
 
@@ -38,6 +35,9 @@ class VideoReader:
     """
 
     def __init__(self, path: str | Path, start: float = 0, max_frames: int | None = None, fps: float | None = None):
+        from mpkit.media.animations import Animation, is_animation  # here, because training without clips needs no av
+        from mpkit.media.clip_file import ClipFile
+
         self.path = Path(path)
         check_range(start, max_frames, fps)
         if is_still(self.path):

@@ -10,8 +10,8 @@ import av
 import numpy as np
 
 from mpkit.errors import MediaError
-from mpkit.media.container import MAX_DENOMINATOR, SECOND, reason
-from mpkit.media.limits import check_rate
+from mpkit.media.container import reason
+from mpkit.media.limits import MAX_DENOMINATOR, SECOND, check_rate
 from mpkit.media.paths import (
     check_output,
     keeps_transparency,

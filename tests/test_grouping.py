@@ -10,7 +10,8 @@ from mpkit.assets import EXAMPLES
 from mpkit.cli.main import main
 from mpkit.data.grouping import read_table, same_people
 from mpkit.data.pairs import PairSet
-from mpkit.data.prepare import read_stills
+from mpkit.data.lifted import real_person
+from mpkit.data.reading import read_stills
 from mpkit.data.shards import HeadShards, save_shard
 from mpkit.errors import MediaError, NoFaceError
 
@@ -68,7 +69,7 @@ def test_stills_of_one_person_train_like_frames_of_a_clip(tmp_path):
     paths = tmp_path / "eileen_a.png", tmp_path / "eileen_b.png"
     first.save(paths[0])
     ImageEnhance.Brightness(first).enhance(0.7).resize((first.width // 2, first.height // 2)).save(paths[1])
-    (person,) = read_stills(paths, 64)
+    person = real_person(read_stills(paths, 64).crops, 64)
     assert person["images"].shape == (2, 64, 64, 4) and person["found"].all() and "actions" not in person
     ratio = person["images"][1, ..., :3].astype(float).mean() / person["images"][0, ..., :3].mean()
     assert ratio == pytest.approx(0.7, abs=0.03)
@@ -81,7 +82,7 @@ def test_stills_of_one_person_train_like_frames_of_a_clip(tmp_path):
 
 def test_real_frames_in_other_units_are_refused(tmp_path):
     """A shard without a mark of its version was prepared when numbers were a tracker's readings."""
-    save_shard(tmp_path / "shard-0", [read_stills((EXAMPLES / "mona_lisa.jpg",) * 2, 64)[0]])
+    save_shard(tmp_path / "shard-0", [real_person(read_stills((EXAMPLES / "mona_lisa.jpg",) * 2, 64).crops, 64)])
     assert len(HeadShards(tmp_path, tracked=True)) == 1
     (tmp_path / "shard-0" / "numbers.json").unlink()
     with pytest.raises(MediaError, match="an earlier mpkit prepared"):

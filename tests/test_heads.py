@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mpkit.actions import ACTIONS, gaze_of
-from mpkit.data.pairs import mouth_inside, true_flow
+from mpkit.data.labels import Surface, Topology, mouth_inside, true_flow
 from mpkit.data.shards import HeadShards, write_shards
 from mpkit.errors import MediaError
 from mpkit.faces.canonical import CANONICAL_FACE, STABLE_WEIGHTS, fit_pose
@@ -53,13 +53,17 @@ def test_normals_face_the_camera_in_front():
     assert landmarks_on(normals)[[4, 151, 199], 2].max() < -0.5  # tip of the nose, forehead, chin
 
 
-def frontal_frame(identity, shift=(0.0, 0.0, 0.0), **actions):
-    """The fields of a frontal frame that flow and mouth are computed from, at 96 x 96 pixels."""
+def frontal_surface(identity, shift=(0.0, 0.0, 0.0), **actions) -> Surface:
+    """What a frontal frame shows at 96 x 96 cells."""
     upright = np.eye(3, dtype=np.float32)
     vertices = move(identity, SyntheticMotion(upright, np.float32(shift), 1.0, upright, action(**actions)))
-    faces = load_template().faces
-    raster = rasterize(vertices, faces, 96)
-    return {"faces": faces, "vertices": vertices, "triangle": raster.triangle, "barycentric": raster.barycentric}
+    raster = rasterize(vertices, load_template().faces, 96)
+    return Surface(*(torch.from_numpy(part)[None] for part in (raster.triangle, raster.barycentric, vertices)))
+
+
+@pytest.fixture(scope="module")
+def topology():
+    return Topology.of([load_template().faces])
 
 
 def test_the_mouth_interior_is_known_without_the_body_model():
@@ -69,21 +73,21 @@ def test_the_mouth_interior_is_known_without_the_body_model():
     assert np.array_equal(in_mouth(template.faces), np.isin(template.part, inner))
 
 
-def test_closed_lips_hide_teeth_and_open_ones_show_them(identity):
-    closed = frontal_frame(identity)
-    opened = frontal_frame(identity, jawOpen=0.3, mouthUpperUpLeft=0.6, mouthUpperUpRight=0.6)
-    inside = torch.from_numpy(mouth_inside(opened))
-    _, shown = true_flow([[closed, opened], [opened, opened]], 96)
-    assert inside.sum() > 10 and mouth_inside(closed).sum() < inside.sum() / 4
-    assert not shown[0][inside].any() and shown[1][inside].float().mean() > 0.9
+def test_closed_lips_hide_teeth_and_open_ones_show_them(identity, topology):
+    closed = frontal_surface(identity)
+    opened = frontal_surface(identity, jawOpen=0.3, mouthUpperUpLeft=0.6, mouthUpperUpRight=0.6)
+    before, inside = (mouth_inside(surface.triangle, topology) for surface in (closed, opened))
+    from_closed, from_opened = (true_flow(source, opened, topology)[1][inside] for source in (closed, opened))
+    assert inside.sum() > 10 and before.sum() < inside.sum() / 4
+    assert not from_closed.any() and from_opened.float().mean() > 0.9
 
 
-def test_points_outside_the_source_are_not_hidden(identity):
+def test_points_outside_the_source_are_not_hidden(identity, topology):
     """Shoulders that come into view count as shown, because the source is continued beyond its edge."""
-    low, high = frontal_frame(identity), frontal_frame(identity, shift=(0.0, -1.0, 0.0))
-    flow, shown = true_flow([[low, high]], 96)
-    beyond = torch.from_numpy(high["triangle"] >= 0) & (flow[0, ..., 1] > 1)
-    assert beyond.sum() > 500 and shown[0][beyond].all()
+    low, high = frontal_surface(identity), frontal_surface(identity, shift=(0.0, -1.0, 0.0))
+    flow, shown = true_flow(low, high, topology)
+    beyond = (high.triangle >= 0) & (flow[..., 1] > 1)
+    assert beyond.sum() > 500 and shown[beyond].all()
 
 
 def test_the_same_seed_gives_the_same_bytes(person):

@@ -6,7 +6,8 @@ import pytest
 
 from mpkit.actions import ACTIONS
 from mpkit.assets import EXAMPLES
-from mpkit.data.lifted import SHEET_CELLS, fill, lift, lift_person, mesh, render, with_closed_mouth
+from mpkit.data.lifted import SHEET_CELLS, TEXTURE_SIDE, fill, lift, lift_person, mesh, render, with_closed_mouth
+from mpkit.data.reading import read_still
 from mpkit.faces.crop import Crop, cut
 from mpkit.faces.matte import Matte
 from mpkit.faces.trackers import make_tracker
@@ -19,8 +20,7 @@ PICTURE, SIZE = EXAMPLES / "eileen_collins.jpg", 128
 
 @pytest.fixture(scope="module")
 def person():
-    with make_tracker() as tracker, Matte() as matte:
-        return lift_person(PICTURE, 3, SIZE, seed=5, tracker=tracker, matte=matte)
+    return lift_person(read_still(PICTURE, TEXTURE_SIDE).crops[0], 3, SIZE, np.random.default_rng(5))
 
 
 def test_the_first_frame_is_the_picture(person):
@@ -55,7 +55,9 @@ def test_what_a_closed_eye_or_mouth_hides_is_unreliable():
     part = np.full((32, 32), PARTS.index("skin"))
     part[4:8], part[20:24] = PARTS.index("eye"), PARTS.index("mouth")
     known[4:8, 8:24] = known[20:24, 8:24] = 0
-    filled, reliable = fill(picture, known, part)
+    filled, reliable = fill(picture, known, part, np.ones((32, 32), np.float32))
+    darker, _ = fill(picture, known, part, np.full((32, 32), 0.5, np.float32))
+    assert np.allclose(darker[21, 10, :3] * 2, filled[21, 10, :3]) and np.array_equal(darker[5], filled[5])
     assert np.array_equal(reliable, known > 0)
     assert filled[21, 10, :3].mean() < 0.2 < filled[5, 10, :3].mean()
 

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from mpkit.batch import Pairs
 from mpkit.data.augment import colour_jitter, flip_numbers, flip_pose, random_knot_offsets, recolour, spline_warp
 from mpkit.data.bundled_people import load_people
-from mpkit.data.pairs import MIN_OPENING, PairSet, mouth_inside
+from mpkit.data.pairs import MIN_OPENING, PairSet
 from mpkit.data.people import RenderedPeople
 from mpkit.data.shards import HeadShards, save_shard
 from mpkit.errors import MpkitError
@@ -124,21 +124,17 @@ def opening(people, batch_size: int) -> PairSet:
     return pairs
 
 
-def mouth_area(person: int, frames) -> np.ndarray:
-    """The share of the label cells that show the mouth interior, for label triangles (K, h, h) of one person."""
-    return np.array([mouth_inside({"triangle": t, "faces": PEOPLE[person]["faces"]}).mean() for t in frames])
-
-
 def test_drivers_open_the_mouth_where_that_is_asked():
     """The first driver shows more of the mouth interior than the source, for people who open the mouth at all."""
-    people = [person for n, person in enumerate(PEOPLE) if np.ptp(mouth_area(n, person["triangle"])) >= MIN_OPENING]
+    everyone = RenderedPeople(PEOPLE)
+    people = [person for n, person in enumerate(PEOPLE) if np.ptp(everyone.mouth_area(n)) >= MIN_OPENING]
     pairs = opening(people, 16)[0]
     source, driver = (frames.labels.mouth.float().mean((1, 2)) for frames in (pairs.source, pairs.driver))
     assert (driver - source >= MIN_OPENING).all()
 
 
 def test_of_lifted_stills_the_picture_itself_opens_the_mouth():
-    areas = [mouth_area(n, person["triangle"]) for n, person in enumerate(PEOPLE)]
+    areas = map(RenderedPeople(PEOPLE).mouth_area, range(len(PEOPLE)))
     lifted = []
     for person, area in zip(PEOPLE, areas):  # the picture, frame 0, is the frame that opens the mouth widest
         order = np.argsort(-area)

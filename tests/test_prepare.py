@@ -10,8 +10,11 @@ from clips import sway, write_clip
 from mpkit.assets import EXAMPLES
 from mpkit.cli.main import main
 from mpkit.data import prepare as module
+from mpkit.data import reading, workers
 from mpkit.data.pairs import PairSet
-from mpkit.data.prepare import FRAMES_PER_PERSON, flaw, prepare, read_clip, shard_name
+from mpkit.data.lifted import real_person
+from mpkit.data.prepare import prepare, shard_name
+from mpkit.data.reading import FRAMES_PER_PERSON, flaw, read_clip
 from mpkit.data.shards import HeadShards
 from mpkit.errors import MediaError, NoFaceError
 from mpkit.faces.crop import Crop
@@ -62,7 +65,7 @@ def test_people_of_stills_and_clips_train_together(prepared):
 
 def test_a_later_call_reads_only_new_files(prepared, folder, monkeypatch):
     output, _ = prepared
-    monkeypatch.setattr(module, "_run_jobs", lambda jobs, *_: (pytest.fail(name) for name in jobs))
+    monkeypatch.setattr(module, "run_jobs", lambda _, jobs, *others: (pytest.fail(name) for name in jobs))
     assert prepare(folder, output, size=64) == {"kept": 0, "skipped": 0, "there already": 5}
 
 
@@ -82,15 +85,15 @@ def test_a_file_that_crashes_its_process_is_the_only_one_lost(monkeypatch):
         def submit(self, work, name):
             future = module_future()
             if name == "bad":
-                future.set_exception(module.BrokenProcessPool())
+                future.set_exception(workers.BrokenProcessPool())
             else:
                 future.set_result(None)
             return future
 
     from concurrent.futures import Future as module_future
 
-    monkeypatch.setattr(module, "worker_pool", Pool)
-    outcome = dict(module._run_jobs({name: (name,) for name in ("a", "bad", "c")}, 2, None))
+    monkeypatch.setattr(workers, "worker_pool", Pool)
+    outcome = dict(workers.run_jobs(None, {name: (name,) for name in ("a", "bad", "c")}, 2, None))
     assert outcome == {"a": None, "bad": "reading it ended the process", "c": None}
 
 
@@ -98,7 +101,7 @@ def test_an_unforeseen_error_of_a_library_is_a_reason(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("a library\ngave up")
 
-    monkeypatch.setattr(module, "lift_still", fail)
+    monkeypatch.setattr(reading, "read_still", fail)
     assert module._prepare_file((STILL,), tmp_path / "shard", 64, 0) == "RuntimeError: a library gave up"
     assert not (tmp_path / "shard").exists()
 
@@ -110,7 +113,7 @@ def test_an_output_that_is_a_file_is_an_error_of_one_line(folder, tmp_path):
 
 
 def test_people_of_a_clip_are_spread_over_it(folder):
-    people = read_clip(folder / "id001" / "video id" / "00001.mp4", 64)
+    people = [real_person(person.crops, 64) for person in read_clip(folder / "id001" / "video id" / "00001.mp4", 64)]
     assert len(people) == 2 and people[0]["numbers"].shape == (FRAMES_PER_PERSON, 54)
     roll = np.stack([person["rotation"][:, 1, 0] for person in people])  # each sees the whole sway, twice
     assert all(np.ptp(own) > 0.8 * np.ptp(roll) and (np.diff(np.sign(own)) != 0).sum() >= 3 for own in roll)
@@ -118,7 +121,7 @@ def test_people_of_a_clip_are_spread_over_it(folder):
 
 def test_labels_of_a_clip_follow_its_landmarks(folder):
     """Landmarks on the labels' vertices lie where the tracker finds them; all frames share one neutral head."""
-    person = read_clip(folder / "id001" / "video id" / "00001.mp4", 64)[0]
+    person = real_person(read_clip(folder / "id001" / "video id" / "00001.mp4", 64)[0].crops, 64)
     assert person["neutral"].shape == person["vertices"][0].shape and len(person["vertices"]) == FRAMES_PER_PERSON
     landmarks = np.stack([landmarks_on(frame.astype(np.float32)) for frame in person["vertices"]])
     for frame, picture in zip(landmarks, person["images"]):

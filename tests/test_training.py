@@ -208,7 +208,7 @@ def test_batches_depend_on_seed_and_step_alone(shards):
 
 def test_learning_rate_warms_up_and_falls_to_its_last(shards, tmp_path):
     plan = config(shards, tmp_path, steps=100, warmup=10)
-    rates = [learning_rate(plan, step) for step in range(101)]
+    rates = [learning_rate(plan, step, step / 100) for step in range(101)]
     assert rates[0] < rates[5] < rates[9] and rates[20] > rates[60] > rates[99]
     assert rates[100] == pytest.approx(plan.last_learning_rate)
 

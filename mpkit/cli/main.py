@@ -43,8 +43,8 @@ def _command(kind: type, name: str) -> Callable[[list[str]], None]:
 
 
 _KINDS = (commands.Animate, commands.Track, commands.Info, commands.Evaluate, commands.Bench, training_commands.Heads,
-          training_commands.Prepare, training_commands.Plot, training_commands.Ablate, training_commands.Distil,
-          training_commands.Adapt)  # fmt: skip
+          training_commands.Prepare, training_commands.Pack, training_commands.Plot, training_commands.Ablate,
+          training_commands.Distil, training_commands.Adapt)  # fmt: skip
 COMMANDS = {kind.__name__.lower(): _command(kind, kind.__name__.lower()) for kind in _KINDS} | {
     "train": train_command.train
 }

@@ -77,6 +77,47 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Pack:
+    """Pack everything that training needs on a machine without network, such as one whose GPU is rented for minutes.
+
+    Pictures and clips are tracked, cropped and matted here. There, they are lifted and rendered anew, in new poses,
+    while training runs, and so are synthetic people. The pack holds mpkit itself and the weights to start from. One
+    command trains for some minutes and leaves the weights, whole and in parts of 15 MiB.
+
+    examples
+      mpkit pack my_portraits my_clips:2 --output pack --workers 2
+      sh pack/train.sh 9 run       there: train for 9 minutes; the weights are in the folder run
+    """
+
+    folders: Positional[tuple[str, ...]]  # pictures and clips, each optionally "FOLDER:WEIGHT", as for mpkit train
+    output: Output  # a new folder
+    identities: int = 64  # synthetic people, of whom many are rendered
+    people: Path | None = None  # table (tabs or commas) with columns path and person, where names do not tell them
+    weights: Path | None = None  # to start from; by default those that come with mpkit
+    limit: float = 64.0  # MiB that the pack may have
+    workers: int = 1  # processes
+
+    def run(self) -> None:
+        _check_at_least_one(self, "workers", "identities")
+
+        from mpkit.assets import DEFAULT_WEIGHTS
+        from mpkit.networks.base import load_model
+        from mpkit.training.config import shard_weights
+        from mpkit.training.pack import read_folder, write_pack
+
+        shares = {Path(folder): weight for folder, weight in shard_weights(self.folders).items()}
+        names = {folder.resolve().name: folder for folder in shares}
+        if not names or len(names) < len(shares) or "synthetic" in names:
+            raise MpkitError("name folders of pictures and clips whose own names differ, and none named synthetic")
+        weights = self.weights or DEFAULT_WEIGHTS
+        load_model(weights, "tiny")
+        people = {name: read_folder(folder, self.output, self.workers, self.people) for name, folder in names.items()}
+        named = {name: shares[folder] for name, folder in names.items()}
+        sizes = write_pack(self.output, people, named, self.identities, weights, self.limit)
+        print(f"wrote {self.output}: " + ", ".join(f"{name} {size:.1f}" for name, size in sizes.items()) + " MiB")
+
+
+@dataclass(frozen=True)
 class Plot:
     """Plot every loss of one training run, or of several over each other.
 

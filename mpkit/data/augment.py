@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mpkit.actions import ACTIONS
-from mpkit.geometry import Pose, cell_centres, identity_flow, sample
+from mpkit.geometry import Pose, cell_centres, constant, identity_flow, sample
 
 SPLINE_KNOTS = 5  # knots of the thin-plate spline along each side of the picture
 
@@ -26,20 +26,19 @@ def _mirror_order() -> list[int]:
     return [ACTIONS.index(mirrored(name)) for name in ACTIONS] + [52, 53]
 
 
-MIRROR_ORDER = _mirror_order()
+MIRROR_ORDER = tuple(_mirror_order())
+MIRROR_SIGNS = (1,) * 52 + (-1, 1)
 
 
 def flip_pose(pose: Pose) -> Pose:
     """The pose of the mirrored head: M R M, M t and s, where M negates x."""
-    mirror = pose.rotation.new_tensor([-1, 1, 1])
+    mirror = constant((-1, 1, 1), pose.rotation)
     return Pose(pose.rotation * mirror[:, None] * mirror, pose.translation * mirror, pose.scale)
 
 
 def flip_numbers(numbers: Tensor) -> Tensor:
     """The 52 facial actions and the gaze of the mirrored face, (B, 54)."""
-    flipped = numbers[:, MIRROR_ORDER].clone()
-    flipped[:, 52] = -flipped[:, 52]
-    return flipped
+    return numbers.index_select(1, constant(MIRROR_ORDER, numbers).long()) * constant(MIRROR_SIGNS, numbers)
 
 
 def flip_points(points: Tensor) -> Tensor:
@@ -69,7 +68,7 @@ def recolour(picture: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=4)
-def _spline_basis(size: int) -> Tensor:
+def _spline_basis(size: int, device: torch.device) -> Tensor:
     """Weights (size * size, SPLINE_KNOTS^2) of the knots at each pixel. With fixed knots a thin-plate spline is linear
     in the offsets of its knots, so these weights serve every spline."""
     axis = cell_centres(SPLINE_KNOTS, dtype=torch.float64)
@@ -84,7 +83,7 @@ def _spline_basis(size: int) -> Tensor:
     (radial, affine), count = terms(knots), len(knots)
     system = torch.cat([torch.cat([radial, affine], 1), torch.cat([affine.T, torch.zeros(3, 3)], 1)])
     weights = torch.linalg.solve(system, torch.eye(count + 3, count, dtype=torch.float64))
-    return (torch.cat(terms(pixels), 1) @ weights).float()
+    return (torch.cat(terms(pixels), 1) @ weights).float().to(device)
 
 
 def random_knot_offsets(rng: np.random.Generator, deviation: float, count: int) -> Tensor:
@@ -97,5 +96,5 @@ def spline_warp(picture: Tensor, knot_offsets: Tensor) -> Tensor:
     """Pictures (B, C, S, S) under thin-plate splines, see `random_knot_offsets`. The expression stays visible, the
     identity hardly does."""
     size = picture.shape[-1]
-    offsets = (_spline_basis(size) @ knot_offsets).view(-1, size, size, 2)
-    return sample(picture, identity_flow(size, size).movedim(1, -1) + offsets, padding="border")
+    offsets = (_spline_basis(size, picture.device) @ knot_offsets).view(-1, size, size, 2)
+    return sample(picture, identity_flow(size, size, device=picture.device).movedim(1, -1) + offsets, padding="border")

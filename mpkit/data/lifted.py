@@ -8,18 +8,15 @@ pictures and take only labels from a deformed head (`label_frames`).
 """
 
 import functools
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from mpkit.actions import ACTIONS, gaze_of
-from mpkit.errors import NoFaceError
-from mpkit.faces.crop import Crop, cut
+from mpkit.data.head_crops import HeadCrop
+from mpkit.faces.crop import Crop, cut, pose_in
 from mpkit.faces.face import Face
-from mpkit.faces.matte import Matte
-from mpkit.media.images import read_image
 from mpkit.synthetic import wear
 from mpkit.synthetic.anatomy import Identity, average_identity, express, landmarks_on, load_template, move
 from mpkit.synthetic.poses import SyntheticMotion, rotation_matrix, sample_actions
@@ -34,6 +31,8 @@ FILL_SIGMAS = (1, 2, 4, 8, 16, 32)  # pixels, standard deviations of the blurs t
 MAX_RELIABLE_SIGMA = 1 / 64  # of the picture's side; a colour from a wider blur is unreliable
 MAX_YAW = 30  # degrees; a face seen more from the side shows too little to lift
 TEXTURE_SIDE = 512  # pixels of the crop that serves as texture
+MOUTH_LIGHT_DEPTH = 0.12  # canonical units behind the lips in which the light in the mouth falls to 1/e
+LIP_LANDMARKS = [13, 14]  # inner edges of the upper and the lower lip
 INTERIOR_COLOURS = {  # RGB in [0, 1] of parts that the picture may not show, in the light of skin of brightness 0.6
     "mouth": (0.16, 0.05, 0.05),
     "tongue": (0.45, 0.2, 0.19),
@@ -136,7 +135,11 @@ def render(lifted: Lift, motion: SyntheticMotion, size: int) -> dict[str, np.nda
     column, row = (pixel[covered][:, axis].round().astype(int).clip(0, side - 1) for axis in (0, 1))
     known = np.ones((size, size), np.float32)
     known[covered] = (source_z < lifted.depth[row, column] + OCCLUSION_MARGIN) & (np.abs(places) < 1).all(1)
-    picture, reliable = fill(picture, known, np.where(covered, part[triangle], -1))
+    view_z = np.full((size, size), np.nan, np.float32)
+    view_z[covered] = interpolate(vertices, *visible)[:, 2]
+    lips_z = landmarks_on(vertices)[LIP_LANDMARKS, 2].mean()
+    light = np.exp(-(view_z - lips_z).clip(0) / (MOUTH_LIGHT_DEPTH * motion.scale))
+    picture, reliable = fill(picture, known, np.where(covered, part[triangle], -1), light)
     half_triangle, half_barycentric, _ = rasterize(vertices, faces, size // 2)
     rgb, alpha = picture[..., :3], picture[..., 3:].clip(0, 1)
     straight = np.where(alpha > 1e-3, rgb / np.maximum(alpha, 1e-3), 0)
@@ -184,10 +187,12 @@ def label_frames(faces: list[Face], crops: list[Crop], mattes: list[np.ndarray])
     return {"triangle": triangle, "barycentric": barycentric, "vertices": vertices, "neutral": neutral}
 
 
-def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fill(
+    picture: np.ndarray, known: np.ndarray, part: np.ndarray, mouth_light: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Fills in the picture (S, S, 4) where it is not `known` (S, S): the mouth interior and eyes get INTERIOR_COLOURS
-    in the light of the face; skin and hair get the blurred colours around them. `part` (S, S) is an index into
-    wear.PARTS, -1 where there is no mesh.
+    in the light of the face, times `mouth_light` (S, S) in [0, 1] in the mouth; skin and hair get the blurred colours
+    around them. `part` (S, S) is an index into wear.PARTS, -1 where there is no mesh.
 
     Returns the picture, and (S, S) bool which colours are reliable: not those from INTERIOR_COLOURS."""
     skin = (part == wear.PARTS.index("skin")) & (known > 0)
@@ -196,7 +201,9 @@ def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.n
     picture, known = picture.copy(), known.copy()
     for name, colour in INTERIOR_COLOURS.items():
         hidden = (part == wear.PARTS.index(name)) & (known == 0)
-        picture[hidden] = (*np.clip(np.float32(colour) * light, 0, 1), 1.0)
+        shade = 1.0 if name == "eye" else mouth_light[hidden, None]
+        picture[hidden, :3] = np.clip(np.float32(colour) * light * shade, 0, 1)
+        picture[hidden, 3] = 1.0
         known[hidden] = 1
     weighted, filled, missing = picture * known[..., None], picture.copy(), known == 0
     reliable = ~missing & ~invented
@@ -237,20 +244,27 @@ def with_closed_mouth(actions: np.ndarray, rng: np.random.Generator) -> np.ndarr
     return closed
 
 
-def lift_person(path: Path, frames: int, size: int, seed: int, tracker, matte: Matte) -> dict[str, np.ndarray]:
-    """The picture at `path` as a person of a shard: frame REAL as the picture shows it, then random motions, half of
-    them with a closed mouth. Raises NoFaceError if there is no face or one seen from the side, MediaError for a picture
-    that cannot be read."""
-    image = read_image(path)
-    faces = tracker.detect(image)
-    if not faces:
-        raise NoFaceError(f"{path}: no face")
-    if abs(faces[0].angles[0]) > MAX_YAW:
-        raise NoFaceError(f"{path}: seen too much from the side")
-    crop = Crop.of(faces[0])
-    lifted = lift(image, faces[0], matte.in_crop(image, crop, TEXTURE_SIDE), crop)
-    rng = np.random.default_rng(seed)
+def lift_person(crop: HeadCrop, frames: int, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A still as a person of a shard: frame REAL as the picture shows it, then random motions, half of them with a
+    closed mouth."""
+    lifted = lift(crop.picture, crop.face, crop.alpha.astype(np.float32) / 255, crop.square)
     motions = [lifted.source] + [random_motion(rng, lifted, mouth_closed=n % 2 == 0) for n in range(frames - 1)]
     rendered = [render(lifted, motion, size) for motion in motions]
     fields = {name: np.stack([frame[name] for frame in rendered]) for name in rendered[0]}
-    return fields | {"neutral": lifted.identity.neutral, "faces": mesh()[0]}
+    return fields | {"neutral": lifted.identity.neutral.astype(np.float32), "faces": mesh()[0]}
+
+
+def real_person(crops: list[HeadCrop], size: int) -> dict[str, np.ndarray]:
+    """Real frames of one person as a person of a shard."""
+    frames = []
+    for crop in crops:
+        picture = np.concatenate([crop.picture, crop.alpha[..., None]], axis=2)
+        pose = dict(
+            zip(("rotation", "translation", "scale"), (part[0].numpy() for part in pose_in(crop.face, crop.square)))
+        )
+        numbers = np.concatenate([crop.face.actions, crop.face.gaze])
+        frames.append({"images": cut(picture, crop.square, size), "numbers": numbers, **pose})
+    fields = {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
+    mattes = list(fields["images"][..., 3] / 255)
+    labels = label_frames([crop.face for crop in crops], [crop.square for crop in crops], mattes)
+    return fields | labels | {"faces": mesh()[0], "found": np.ones(len(crops), bool)}

@@ -9,12 +9,12 @@ The frames are written once, as a shard (`data.shards`): an interrupted run cont
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from mpkit.batch import Pairs
+from mpkit.batch import Pairs, map_tensors
 from mpkit.data.lifted import MAX_YAW, TEXTURE_SIDE, lift, mesh, random_motion, render
-from mpkit.data.pairs import PairSet
+from mpkit.data.packed import with_true_numbers
+from mpkit.data.pairs import Draw, PairSet
 from mpkit.data.people import REAL
 from mpkit.errors import NoFaceError
 from mpkit.faces.crop import Crop, cut
@@ -44,7 +44,7 @@ def still_person(image: np.ndarray, face: Face, matte: Matte, size: int, seed: i
     rng = np.random.default_rng(seed)
     motions = [lifted.source, *(random_motion(rng, lifted) for _ in (*TRAINING_FRAMES, *HELD_OUT_FRAMES))]
     frames = [render(lifted, motion, size) for motion in motions]
-    fields = with_numbers({name: np.stack([frame[name] for frame in frames]) for name in frames[0]})
+    fields = with_true_numbers({name: np.stack([frame[name] for frame in frames]) for name in frames[0]})
     fields["images"][REAL] = head_crop(image, face, matte, size)
     fields["numbers"][REAL] = np.concatenate([face.actions, face.gaze])
     fields["reliable"][REAL] = True
@@ -61,13 +61,7 @@ def head_crop(image: np.ndarray, face: Face, matte: Matte, size: int) -> np.ndar
 
 def synthetic_people(seeds: range, size: int) -> list[dict[str, np.ndarray]]:
     """Synthetic people with SYNTHETIC_FRAMES frames each, not tracked."""
-    return [with_numbers(render_identity(seed, SYNTHETIC_FRAMES, size)) for seed in seeds]
-
-
-def with_numbers(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A rendered person's fields with `numbers`, the true ones, and `found` for all frames."""
-    numbers = np.concatenate([fields["actions"], fields["gaze"]], axis=1).astype(np.float32)
-    return fields | {"numbers": numbers, "found": np.ones(len(numbers), bool)}
+    return [with_true_numbers(render_identity(seed, SYNTHETIC_FRAMES, size)) for seed in seeds]
 
 
 class StillPairs(PairSet):
@@ -80,9 +74,8 @@ class StillPairs(PairSet):
         super().__init__({shard: 1.0}, batch_size, 1, seed, False, part, parts)
         self.pairs = pairs
 
-    def _sample_person(self, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
-        pair = self.pairs[rng.integers(len(self.pairs))]
-        return [self.collections[0].sample(0, frame) | {"real": frame == REAL} for frame in pair]
+    def _draw(self, rng: np.random.Generator) -> Draw:
+        return Draw(0, 0, list(self.pairs[rng.integers(len(self.pairs))]))
 
 
 def training_pairs() -> list[tuple[int, int]]:
@@ -109,11 +102,4 @@ def join(first: Pairs, second: Pairs) -> Pairs:
         batch.motion_input.split([len(batch.source.picture), len(batch.driver.picture)]) for batch in (first, second)
     ]
     motion_input = torch.cat([part for pair in zip(*split) for part in pair])  # all sources, then all drivers
-    return Pairs(*map(_concatenate, first[:4], second[:4]), motion_input)
-
-
-def _concatenate(first, second):
-    """Two tensors, or nested named tuples of tensors, along their batch axis."""
-    if isinstance(first, Tensor):
-        return torch.cat([first, second])
-    return type(first)(*map(_concatenate, first, second))
+    return map_tensors(lambda *parts: torch.cat(parts), first, second)._replace(motion_input=motion_input)

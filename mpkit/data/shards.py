@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mpkit.data.people import PER_PERSON
+from mpkit.data.people import PER_PERSON, People
 from mpkit.data.workers import worker_pool
 from mpkit.errors import MediaError
 from mpkit.files import write_bytes, write_json
@@ -132,7 +132,7 @@ def _read_meta(path: Path) -> dict:
         raise MediaError(f"{path.parent} has no readable meta.json ({error}); {hint}") from None
 
 
-class HeadShards:
+class HeadShards(People):
     """`People` on disk: the complete shards of a folder. Arrays are read only where they are sampled."""
 
     def __init__(self, directory: str | Path, tracked: bool = False):

@@ -7,10 +7,12 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, resource_tracker
 from pathlib import Path
+from typing import Any
 
 from mpkit.errors import MpkitError
 
@@ -22,7 +24,7 @@ def worker_pool(workers: int, folder: Path) -> Iterator[ProcessPoolExecutor]:
     They are not forked: that would copy locks of torch's threads without the threads. After an exception in the block,
     such as ^C, the jobs that are left are dropped, the workers are killed, and their unfinished files are deleted."""
     others = set(active_children())
-    with _Pool(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+    with _Pool(workers, mp_context=get_context("spawn"), initializer=start_worker) as pool:
         try:
             yield pool
         except BaseException:
@@ -36,21 +38,45 @@ def worker_pool(workers: int, folder: Path) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
+def run_jobs(work: Callable, jobs: dict[str, tuple], workers: int, folder: Path) -> Iterator[tuple[str, Any]]:
+    """(name, result) of each job when it ends: `work` of its arguments, in a `worker_pool`. A job that crashes its
+    process, say in a decoder, breaks the whole pool: all unfinished jobs then run again one by one, so that only that
+    one is lost; its result is a text that says so."""
+    done = set()
+    try:
+        with worker_pool(workers, folder) as pool:
+            futures = {pool.submit(work, *job): name for name, job in jobs.items()}
+            for future in as_completed(futures):
+                result = future.result()
+                done.add(futures[future])
+                yield futures[future], result
+        return
+    except BrokenProcessPool:
+        pass
+    for name in [name for name in jobs if name not in done]:
+        try:
+            with worker_pool(1, folder) as pool:
+                yield name, pool.submit(work, *jobs[name]).result()
+        except BrokenProcessPool:
+            yield name, "reading it ended the process"
+
+
 class _Pool(ProcessPoolExecutor):
     """Its processes never get ^C and SIGHUP, which a terminal sends to all processes: their parent ends them."""
 
     def __init__(self, *arguments, **options):
-        with _terminal_signals_blocked():
+        with terminal_signals_blocked():
             super().__init__(*arguments, **options)
 
     def submit(self, *job):
-        with _terminal_signals_blocked():
+        with terminal_signals_blocked():
             return super().submit(*job)
 
 
 @contextlib.contextmanager
-def _terminal_signals_blocked() -> Iterator[None]:
-    """The signals wait until the block ends. Processes that start in it never get them."""
+def terminal_signals_blocked() -> Iterator[None]:
+    """^C and SIGHUP, which a terminal sends to all processes, wait until the block ends. Processes that start in it
+    never get them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -81,7 +107,8 @@ def share_of_batch(batch_size: int, part: int, parts: int) -> range:
     return range(part * share, (part + 1) * share)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """What a process does first: one thread, and it ends with its parent."""
     import cv2
     import torch
 

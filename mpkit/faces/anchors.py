@@ -12,7 +12,7 @@ from torch import Tensor
 from mpkit.faces.canonical import EYE_LANDMARKS
 from mpkit.faces.crop import Crop, pose_in
 from mpkit.faces.face import Face
-from mpkit.geometry import slide_along_rays
+from mpkit.geometry import constant, slide_along_rays
 
 # Pairs of landmarks with an anchor point in their middle: the corners of the eye on the picture's left, those of the
 # other eye, the inner edges of upper and lower lip.
@@ -38,4 +38,4 @@ def anchors_in(face: Face, crop: Crop) -> Tensor:
 
 def flip_anchors(anchors: Tensor) -> Tensor:
     """The anchor points (B, 3, 3) of the mirrored face."""
-    return anchors[:, [1, 0, 2]] * anchors.new_tensor([-1, 1, 1])
+    return torch.stack([anchors[:, 1], anchors[:, 0], anchors[:, 2]], dim=1) * constant((-1, 1, 1), anchors)

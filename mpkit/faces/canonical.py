@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from mpkit.geometry import Pose
+from mpkit.geometry import Pose, constant
 
 LANDMARKER_FILE = Path(__file__).parents[1] / "assets" / "face_landmarker.task"
+MESH_MEMBER = "geometry_pipeline_metadata_landmarks.binarypb"  # of that file, a zip archive
 CENTIMETRES_PER_UNIT = 18.0
 HEAD_CENTRE_CM = (0.0, 0.3, -3.7)  # the canonical origin in the mesh's own frame: x right, y up, z towards the camera
 
@@ -60,7 +60,7 @@ def _protobuf_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 def _read_mesh() -> tuple[np.ndarray, np.ndarray]:
     """Vertices (468, 3) float32 in canonical units, and triangles (898, 3) int32."""
     with zipfile.ZipFile(LANDMARKER_FILE) as archive:
-        metadata = archive.read("geometry_pipeline_metadata_landmarks.binarypb")
+        metadata = archive.read(MESH_MEMBER)
     mesh = list(_protobuf_fields(dict(_protobuf_fields(metadata))[1]))
     vertices = np.frombuffer(b"".join(value for field, value in mesh if field == 3), "<f4").reshape(-1, 5)  # x y z u v
     triangles = np.array([value for field, value in mesh if field == 4], np.int32).reshape(-1, 3)
@@ -76,6 +76,7 @@ def _stable_weights() -> np.ndarray:
 
 
 CANONICAL_FACE, FACE_TRIANGLES = _read_mesh()  # (468, 3) float32 in canonical units; (898, 3) indices into it
+KEYPOINTS = tuple(map(tuple, CANONICAL_FACE[::8].tolist()))
 CHIN = CANONICAL_FACE[CHIN_LANDMARK]
 STABLE_WEIGHTS = _stable_weights()  # (468,) weight of each landmark in `fit_pose`; 0 where an expression moves it
 
@@ -83,7 +84,7 @@ STABLE_WEIGHTS = _stable_weights()  # (468,) weight of each landmark in `fit_pos
 def keypoints(pose: Pose) -> Tensor:
     """Every eighth vertex of the canonical face in a view of the head, (B, 59, 2) in [-1, 1]: an input of the gaze
     network (App. B.5). pose: R, t, s of that view, batch B."""
-    face = torch.from_numpy(CANONICAL_FACE[::8]).to(pose.scale)
+    face = constant(KEYPOINTS, pose.scale)
     return pose.apply(face.expand(len(pose.scale), -1, -1))[..., :2]
 
 

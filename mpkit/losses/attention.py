@@ -7,11 +7,16 @@ from torch import Tensor
 from mpkit.batch import Frames, Labels, Pairs
 from mpkit.faces.anchors import ANCHOR_LANDMARKS
 from mpkit.faces.canonical import CANONICAL_FACE
-from mpkit.geometry import Pose, cell_centres
+from mpkit.geometry import Pose, cell_centres, constant
 
 LIP_CORNERS = (61, 291)  # landmark numbers of the face mesh
 WARP_ATTENTION = 40.0  # weight of labels on eyes and mouth: they are 3 % of a head's pixels, shoulders are 20 %
 MOVING_ATTENTION = 5.0  # factor on top of it where the expression moves a point by FAR_MOVED or more
+# Eyes and mouth of the canonical face: centres x, y, z and radii x, y.
+BUMP_CENTRES = tuple(
+    tuple(CANONICAL_FACE[list(pair)].mean(0).tolist()) for pair in (*ANCHOR_LANDMARKS[:2], LIP_CORNERS)
+)
+BUMP_RADII = ((0.11, 0.075), (0.11, 0.075), (0.17, 0.13))
 FAR_MOVED = 0.02  # canonical units
 NEAR = 4.0  # `attention_map` values above this lie within the eyes and an open mouth
 DISOCCLUDED = 4.0  # weight there of labels that the source hides, over those that it shows
@@ -19,11 +24,8 @@ DISOCCLUDED = 4.0  # weight there of labels that the source hides, over those th
 
 def attention_map(pose: Pose, size: int, weight: float = 10.0) -> Tensor:
     """1 everywhere, rising to `weight` over eyes and mouth, which a pose places: (B, 1, size, size)."""
-    corners = torch.from_numpy(CANONICAL_FACE).to(pose.scale.device)
-    centres = torch.stack([corners[list(pair)].mean(0) for pair in (*ANCHOR_LANDMARKS[:2], LIP_CORNERS)])
-    radii = (
-        torch.tensor([[0.11, 0.075], [0.11, 0.075], [0.17, 0.13]], device=pose.scale.device) * pose.scale[:, None, None]
-    )  # (B, 3, 2)
+    radii = constant(BUMP_RADII, pose.scale) * pose.scale[:, None, None]  # (B, 3, 2)
+    centres = constant(BUMP_CENTRES, pose.scale)
     centres = pose.apply(centres.expand(len(pose.scale), -1, -1))[..., :2]
     axis = cell_centres(size, pose.scale.device)
     across = (axis - centres[..., :1]) / radii[..., :1]  # (B, 3, size)

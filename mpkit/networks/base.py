@@ -9,7 +9,6 @@ and `align`, which place them on a face (`config.face_size`); the detail path, w
 both the mouth layer. The paper's W is `self.warp_source` and `self.warp_driver`, called in `_offsets`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mpkit.actions import NUMBERS
+from mpkit.batch import map_tensors
 from mpkit.config import ModelConfig
 from mpkit.geometry import Pose, sample
 from mpkit.networks.action_encoder import ActionEncoder
@@ -178,16 +178,9 @@ def load_model(path: str | Path, preset: str | None = None) -> BaseModel:
 
 def repeat_each(avatar: Avatar | Offsets, count: int) -> Avatar | Offsets:
     """Each avatar of the batch, or its offsets, `count` times in a row, to be driven by `count` frames at once."""
-    return _each_tensor(avatar, lambda tensor: tensor.repeat_interleave(count, dim=0))
+    return map_tensors(lambda tensor: tensor.repeat_interleave(count, dim=0), avatar)
 
 
 def select_avatar(avatar: Avatar, index: list[int]) -> Avatar:
     """The avatars at `index` of the batch."""
-    return _each_tensor(avatar, lambda tensor: tensor[index])
-
-
-def _each_tensor(value, change: Callable[[Tensor], Tensor]):
-    """Nested named tuples with every tensor in them changed."""
-    if isinstance(value, Tensor):
-        return change(value)
-    return type(value)(*(_each_tensor(part, change) for part in value)) if hasattr(value, "_fields") else value
+    return map_tensors(lambda tensor: tensor[index], avatar)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import Pose, cell_centres, identity_flow, project, resize_flow, sample
+from mpkit.geometry import Pose, cell_centres, constant, identity_flow, project, resize_flow, sample
 from mpkit.networks.blocks import ResBlock, group_norm, standardize_weights, upsample
 from mpkit.networks.face_field import Offsets
 from mpkit.networks.mouth import MouthLayer
@@ -135,7 +135,7 @@ class DetailRenderer(nn.Module):
 def trace_points(source: Offsets, source_pose: Pose, driver: Offsets, driver_pose: Pose, points: Tensor) -> Trace:
     """Follows points (B, h, w, 3) of the driven view through both warps to the source's view."""
     canonical = driver.displace(driver_pose.unapply(points))
-    mirror = canonical * canonical.new_tensor([-1, 1, 1])
+    mirror = canonical * constant((-1, 1, 1), canonical)
     shown, mirrored = (source.displace(side) for side in (canonical, mirror))  # the source's expression put in
     in_source, mirrored = source_pose.apply(shown), source_pose.apply(mirrored)
     return Trace(

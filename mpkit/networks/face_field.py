@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import affine, cell_centres, sample
+from mpkit.geometry import affine, cell_centres, constant, sample
 
 AVERAGE_ANCHORS = ((-0.176, -0.145), (0.176, -0.145), (0.0, 0.255))  # canonical (x, y) on a neutral average face
 MAX_ANCHOR_OFFSET = 0.12  # canonical units from there; an anchor point farther away was misread
@@ -43,7 +43,7 @@ def in_window(points: Tensor, align: Tensor | None, place: tuple[float, float, f
     align (B, 2, 3): see `align_to_average`; None: the face is the average one."""
     x, y, half = place
     points = points[..., :2] if align is None else affine(align, points[..., :2])
-    return (points - points.new_tensor([x, y])) / half
+    return (points - constant((x, y), points)) / half
 
 
 class FaceField(nn.Module):
@@ -76,7 +76,7 @@ def align_to_average(anchors: Tensor) -> Tensor:
 
     anchors (B, 3, 2 or 3): centres of the eye on the picture's left, of the other eye, and of the lips; canonical.
     """
-    average = anchors.new_tensor(AVERAGE_ANCHORS).expand(len(anchors), -1, -1)
+    average = constant(AVERAGE_ANCHORS, anchors).expand(len(anchors), -1, -1)
     own = average + (anchors[..., :2] - average).clamp(-MAX_ANCHOR_OFFSET, MAX_ANCHOR_OFFSET)
     (ax, ay), (bx, by) = ((own[:, corner] - own[:, 0]).unbind(1) for corner in (1, 2))
     inverse = torch.stack([by, -bx, -ay, ax], dim=1).view(-1, 2, 2) / (ax * by - bx * ay).view(-1, 1, 1)

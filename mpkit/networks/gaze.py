@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import GazeConfig
-from mpkit.geometry import Pose, cell_centres, sample
+from mpkit.geometry import Pose, cell_centres, constant, sample
 from mpkit.networks.blocks import group_norm
 
 EYE_CENTRES = ((-0.175, -0.14, -0.4), (0.175, -0.14, -0.4))  # canonical, the one on the picture's left first
@@ -34,7 +34,7 @@ def eye_crops(image: Tensor, pose: Pose, size: int) -> Tensor:
     plane = torch.stack([*torch.meshgrid(axis, axis, indexing="xy"), torch.zeros(size, size, device=image.device)], -1)
     grids = []
     for centre in EYE_CENTRES:
-        points = pose.apply((plane + plane.new_tensor(centre)).expand(len(image), -1, -1, -1))
+        points = pose.apply((plane + constant(centre, plane)).expand(len(image), -1, -1, -1))
         grids.append(points[..., :2])
     return sample(image.repeat(2, 1, 1, 1), torch.cat(grids), padding="border")
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import Pose, window
+from mpkit.geometry import Pose, constant, window
 from mpkit.networks.blocks import ResNet
 
 
@@ -44,7 +44,7 @@ class MotionEncoder(nn.Module):
 
 def pose_from_numbers(numbers: Tensor) -> Pose:
     """Nine numbers (B, 9) -> Pose: two columns of R made orthonormal (Zhou et al. 2019), t_x, t_y, log s."""
-    eye = numbers.new_tensor([1, 0, 0, 0, 1, 0])
+    eye = constant((1, 0, 0, 0, 1, 0), numbers)
     first, second = (numbers[:, :6] + eye).split(3, dim=1)
     first = F.normalize(first, dim=1)
     second = F.normalize(second - (first * second).sum(1, keepdim=True) * first, dim=1)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mpkit.config import ModelConfig
-from mpkit.geometry import Pose, affine, identity_flow, invert_affine, sample, slide_along_rays, window
+from mpkit.geometry import Pose, affine, constant, identity_flow, invert_affine, sample, slide_along_rays, window
 from mpkit.networks.blocks import ResBlock, group_norm, upsample
 from mpkit.networks.face_field import edge_fade, in_window
 
@@ -57,7 +57,7 @@ class MouthLayer(NamedTuple):
         of them on a GPU, which would have to be waited for."""
         if self.placement.device.type != "cpu":
             return slice(size), slice(size)
-        corners = self.placement.new_tensor([[-1.0, -1], [1, -1], [-1, 1], [1, 1]])
+        corners = constant(((-1, -1), (1, -1), (-1, 1), (1, 1)), self.placement)
         corners = affine(invert_affine(self.placement), corners.expand(len(self.placement), 1, 4, 2))
         pixels = (corners.flatten(0, 2) + 1) * size / 2
         low, high = pixels.amin(0).floor().clamp(0, size), pixels.amax(0).ceil().clamp(0, size)
@@ -78,7 +78,7 @@ def mouth_placement(pose: Pose, align: Tensor | None, place: tuple[float, float,
 
     A camera sees the mouth interior between the lips, however deep it lies: the map follows the camera's rays to the
     plane of the lips."""
-    points = pose.scale.new_tensor([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]]).expand(len(pose.scale), -1, -1)
+    points = constant((((0, 0, 0), (1, 0, 0), (0, 1, 0)),), pose.scale).expand(len(pose.scale), -1, -1)
     at_lips = slide_along_rays(pose.unapply(points), pose.rotation, LIPS_DEPTH)
     origin, x, y = in_window(at_lips[:, None], align, place)[:, 0].unbind(1)
     return torch.stack([x - origin, y - origin, origin], dim=-1)

@@ -15,8 +15,8 @@ class TrainConfig:
 
     Raises MpkitError, with the name of the option on the command line, for a number that is out of range."""
 
-    # shard folders, each optionally "FOLDER:WEIGHT", by default the bundled people (64 px); for stage enhancer
-    # folders of pictures, by default the example portraits
+    # shard folders and files of `mpkit pack`, each optionally "FOLDER:WEIGHT", by default the bundled people (64 px);
+    # for stage enhancer folders of pictures, by default the example portraits
     data: tuple[str, ...] = ()
     run: str = ""  # folder of the run: state, weights, stats.jsonl, grids
     validation: tuple[str, ...] = ()  # folders never trained on: their losses go to validation.jsonl at each save
@@ -37,7 +37,8 @@ class TrainConfig:
     save_every: int = 250  # steps
     grid_every: int = 500  # steps from one grid of sample pictures to the next
     log_every: int = 25  # steps from one line of stats.jsonl to the next
-    workers: int = 0  # processes that load data
+    minutes: float = 0.0  # of training, whatever --steps says; 0: as many steps as it says
+    workers: int = 0  # processes that load data; with files of `mpkit pack`, processes that render them
     freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, e.g. warp_driver appearance.vector
     base: str = ""  # weights of the frozen base model, stage enhancer only; by default the bundled ones, preset tiny
     weights: Annotated[Any, tyro.conf.Suppress] = None  # of the loss's terms; None: the stage's defaults
@@ -45,12 +46,18 @@ class TrainConfig:
     def __post_init__(self):
         least = {"steps": 0, "warmup": 0, "seed": 0, "workers": 0}
         least |= dict.fromkeys(("batch_size", "drivers", "save_every", "grid_every", "log_every"), 1)
+        least |= {"minutes": 0}
         for name, limit in least.items():
             if getattr(self, name) < limit:
                 raise MpkitError(f"--{name.replace('_', '-')} must be {limit} or more, got {getattr(self, name)}")
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)
+
+
+def is_packed(data: str) -> bool:
+    """Whether a name among `TrainConfig.data` is a file of `mpkit pack`."""
+    return data.endswith(".npz")
 
 
 def shard_weights(data: tuple[str, ...]) -> dict[str, float]:

@@ -34,7 +34,7 @@ def train(
     config = dataclasses.replace(config, weights=config.weights or (kind and kind()))
     settings = config.to_json() | {"stage": stage, "init": init and str(init)}
     check_settings(run, settings)
-    if config.steps < 1:
+    if config.steps < 1 and not config.minutes:
         raise MpkitError(f"--steps must be 1 or more, got {config.steps}")
     trainer = Trainer(config, stage, init, device, precision)
     first_process = trainer.accelerator.is_main_process
@@ -46,37 +46,45 @@ def train(
     if show:
         tqdm.write(describe(trainer))
     log = Log(run / "stats.jsonl", trainer.objective.samples)
-    bar = {"initial": trainer.steps_done, "total": config.steps, "unit": "step"}
-    for batch in tqdm(trainer.batches(), **bar, disable=not show):
+    bar = {"initial": trainer.steps_done, "total": config.steps if not config.minutes else None, "unit": "step"}
+    for batch in tqdm(iter(trainer.batches()), **bar, disable=not show):
         log.add(terms := trainer.step(batch))
-        if not first_process:
-            continue
-        step, last = trainer.steps_done, trainer.steps_done == config.steps
-        if step % config.log_every == 0 or last:
-            log.write(step)
-        if step % config.grid_every == 0 or last:
-            save_grid(run / f"grid-{step:06d}.png", trainer.objective.pictures(batch, trainer.made))
-        if step % config.save_every == 0 or last:
-            if losses := trainer.validate():
-                append_json(run / "validation.jsonl", {"step": step, **losses})
-            trainer.save(run / "state.safetensors")
-            save_weights(run / "weights.safetensors", trainer.ema, steps=str(step))
+        step, last = trainer.steps_done, trainer.progress == 1
+        if first_process:
+            _record(trainer, batch, log, last)
         if show and last:
             loss = terms["loss"].value
             tqdm.write(f"wrote {run}/weights.safetensors after {step} steps; the last loss is {loss:.4g}")
+        if last:
+            break
     return trainer.ema.eval()
+
+
+def _record(trainer: Trainer, batch, log: "Log", last: bool) -> None:
+    """What a run's folder gets after a step: lines of its log, a grid of pictures, its state and weights."""
+    config, run, step = trainer.config, Path(trainer.config.run), trainer.steps_done
+    if step % config.log_every == 0 or last:
+        log.write(step)
+    if step % config.grid_every == 0 or last:
+        save_grid(run / f"grid-{step:06d}.png", trainer.objective.pictures(batch, trainer.made))
+    if step % config.save_every == 0 or last:
+        if losses := trainer.validate():
+            append_json(run / "validation.jsonl", {"step": step, **losses})
+        trainer.save(run / "state.safetensors")
+        save_weights(run / "weights.safetensors", trainer.ema, steps=str(step))
 
 
 def describe(trainer: Trainer) -> str:
     """What a run is about to do, as one line."""
     config, done = trainer.config, trainer.steps_done
-    if done >= config.steps:
+    if done >= config.steps and not config.minutes:
         return f"{config.run} is already at {done} of {config.steps} steps; raise --steps to train on"
     trained = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
     data = ", ".join(config.data) or "the data that come with mpkit"
+    length = f"steps of {config.minutes:g} minutes" if config.minutes else f"steps {done + 1} to {config.steps}"
     return (
-        f"stage {trainer.stage}, preset {config.preset}: {trained:,} weights learn from {data}, steps {done + 1} to "
-        f"{config.steps}, {trainer.objective.samples} samples each, on {trainer.device}"
+        f"stage {trainer.stage}, preset {config.preset}: {trained:,} weights learn from {data}, {length}, "
+        f"{trainer.objective.samples} samples each, on {trainer.device}"
     )
 
 

@@ -13,13 +13,15 @@ from mpkit.training.config import TrainConfig
 def make_optimizer(accelerator: Accelerator, network: nn.Module, config: TrainConfig):
     """AdamW on the parameters that are not frozen."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    adamw = torch.optim.AdamW(parameters, config.learning_rate, config.betas, weight_decay=config.weight_decay)
+    fused = bool(parameters) and parameters[0].is_cuda or None  # one kernel for all parameters
+    options = {"weight_decay": config.weight_decay, "fused": fused}
+    adamw = torch.optim.AdamW(parameters, config.learning_rate, config.betas, **options)
     return accelerator.prepare_optimizer(adamw)
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, then a cosine from `learning_rate` to `last_learning_rate`."""
-    progress = min(1.0, step / max(1, config.steps))
+def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
+    """Linear warm-up, then a cosine from `learning_rate` to `last_learning_rate`, with the share of the run that is
+    done, [0, 1]."""
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     rate = config.last_learning_rate + (config.learning_rate - config.last_learning_rate) * cosine
     return rate * min(1.0, (step + 1) / max(1, config.warmup))
@@ -48,7 +50,8 @@ def clip_gradients(network: nn.Module, limit: float) -> Tensor:
     are a hundred times larger. Returns the norm of both together before clipping."""
     groups: dict[bool, list[Tensor]] = {True: [], False: []}
     for name, parameter in network.named_parameters():
-        groups[name.startswith(("motion.", "read_actions."))].append(parameter)
+        if parameter.grad is not None:
+            groups[name.startswith(("motion.", "read_actions."))].append(parameter)
     return torch.stack([nn.utils.clip_grad_norm_(group, limit) for group in groups.values() if group]).norm()
 
 

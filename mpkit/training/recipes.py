@@ -3,8 +3,8 @@ the defaults of `TrainConfig`.
 
 base256, base512   the paper's recipes. Stage base has our supervision by labels beside the paper's losses. No weights
                    that these made come with mpkit.
-tiny               base and mouth: the last runs of the bundled weights, on two CPU cores. Both start from earlier
-                   weights (`--init`), and their warps were frozen (`--freeze`). student: without GAN losses.
+tiny               base and mouth: runs of the bundled weights on two CPU cores. Both start from earlier weights
+                   (`--init`), and their warps were frozen (`--freeze`). student: without GAN losses.
 
 RECIPES DO NOT REBUILD THE BUNDLED WEIGHTS. Those went through about 40 runs whose data, losses and networks changed in
 between (docs/training-log.md). The last ones, each from the weights of the one before:
@@ -17,9 +17,10 @@ between (docs/training-log.md). The last ones, each from the weights of the one 
     warps    two CPU cores, 360 and 300 steps x 24, 3e-4 -> 1e-5, with pairs of stills of the same people
     mouth    two CPU cores, the mouth layer from scratch: 720 steps x 32, 1e-3 -> 1e-5; about 2,700 x 12; and 1,200 x 14
              with the recipe below
-    base     two CPU cores, 620 steps x 8, with the recipe below; all of W, and the action encoder, frozen
+    base     two CPU cores, 620 steps x 8, with the recipe below but for `painted`, which is newer; all of W, and the
+             action encoder, frozen
 No run used L_cos or the identity loss. GAN losses count in the last two runs; in earlier ones the discriminator took
-colours in [0, 1], with which it hardly learns (docs/training-log.md, 14.).
+colours in [0, 1], with which it hardly learns (docs/training-log.md, 14.). A later run on a GPU was not taken (18.).
 """
 
 from mpkit.training.stages.base import BaseWeights

@@ -10,7 +10,7 @@ from mpkit.errors import MpkitError
 from mpkit.weights import load_into, load_tensors, save_tensors
 
 # the settings of a run that may change when it goes on; all others would make it another run
-MAY_CHANGE = ("run", "steps", "validation", "save_every", "grid_every", "log_every", "workers")
+MAY_CHANGE = ("run", "steps", "minutes", "validation", "save_every", "grid_every", "log_every", "workers")
 
 
 def check_settings(run: Path, settings: dict) -> None:
@@ -41,6 +41,8 @@ def save_run(path: Path, networks: dict[str, nn.Module], optimizers: dict, step:
     """Writes the state of a run after `step` steps: networks, optimizer moments, random number generator. The position
     in the data is `step` itself."""
     tensors = {"rng": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["cuda_rng"] = torch.cuda.get_rng_state()
     for kind, network in networks.items():
         tensors |= {f"{kind}.{name}": value for name, value in network.state_dict().items()}
     for kind, optimizer in optimizers.items():
@@ -64,5 +66,11 @@ def load_run(path: Path, networks: dict[str, nn.Module], optimizers: dict) -> in
             index, moment = name.split(".")
             state.setdefault(int(index), {})[moment] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        for parameter, moments in optimizer.state.items():  # fused kernels want the memory format of the weights
+            for name, value in moments.items():
+                if value.shape == parameter.shape:
+                    moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     torch.set_rng_state(tensors["rng"])
+    if "cuda_rng" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["cuda_rng"])
     return int(metadata["step"])

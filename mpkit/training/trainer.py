@@ -1,6 +1,8 @@
 """The trainer of one stage: networks, optimizers, and what one step does with a batch."""
 
 import copy
+import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mpkit.errors import MpkitError
-from mpkit.training.config import TrainConfig
+from mpkit.training.config import TrainConfig, is_packed, shard_weights
 from mpkit.training.optimization import (
     average_gradients,
     clip_gradients,
@@ -53,8 +55,13 @@ class Trainer:
         self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision={"fp32": "no"}.get(precision, precision))
         self.part, self.parts = self.accelerator.process_index, self.accelerator.num_processes
         self.device = self.accelerator.device
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32, as convolutions have it
         torch.manual_seed(config.seed)
         self.objective = STAGES[stage](config).to(self.device)
+        loaded = config.workers and not any(map(is_packed, shard_weights(config.data)))  # by processes
+        self.loaders = config.workers if loaded else 0
+        self.objective.batch_device = torch.device("cpu") if loaded else self.device
         self.data = self.objective.batches(self.part, self.parts)
         self.held_out = self.objective.validation()
         self.model = self.objective.build().to(self.device)
@@ -69,28 +76,40 @@ class Trainer:
             self.networks["discriminator"] = self.discriminator
             self.optimizers["discriminator_optimizer"] = make_optimizer(self.accelerator, self.discriminator, config)
         self.steps_done = 0
+        self.seconds = (
+            0.0  # that steps took since this process began, with the time between them; mean of all processes
+        )
+        self._started: float | None = None  # of the first step, on the clock `time.monotonic`
         self.made = None  # what the last step made, see `Losses`
 
     def batches(self) -> DataLoader:
         """The batches of the steps that are left, this process's share of each."""
-        steps = range(self.steps_done, self.config.steps)
+        steps = range(self.steps_done, sys.maxsize if self.config.minutes else self.config.steps)
         own = torch.Generator()  # else starting the loader would draw from the run's own random numbers
-        return DataLoader(self.data, batch_size=None, sampler=steps, num_workers=self.config.workers, generator=own)
+        return DataLoader(self.data, batch_size=None, sampler=steps, num_workers=self.loaders, generator=own)
+
+    @property
+    def progress(self) -> float:
+        """The share of the run that is done, [0, 1], the same in all processes. The clock of a run by minutes begins
+        anew when it goes on."""
+        if self.config.minutes:
+            return min(1.0, self.seconds / 60 / self.config.minutes)
+        return min(1.0, self.steps_done / max(1, self.config.steps))
 
     def step(self, batch) -> dict[str, Term]:
         """One training step on a batch. Returns the loss, its terms unweighted, the discriminator's loss and the
         gradient norm. Raises MpkitError when the loss is not finite; the batch is then in the run's folder."""
         # ---- forward
+        self._started = self._started or time.monotonic()
         batch = batch.to(self.device)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.config, self.steps_done)
+                group["lr"] = learning_rate(self.config, self.steps_done, self.progress)
             optimizer.zero_grad()
         with self.accelerator.autocast():
             loss, terms, self.made = self.objective(self.model, batch)
         values = {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
         values = {name: self._mean(value) for name, value in values.items()}
-        self._check_finite(values["loss"], batch)
         # ---- backward
         self.accelerator.backward(loss)
         average_gradients(self.accelerator, self.model)
@@ -107,6 +126,9 @@ class Trainer:
             self.optimizers["discriminator_optimizer"].step()
         # ---- EMA
         update_ema(self.ema, self.model, self.config.ema, self.steps_done)
+        if self.config.minutes:
+            self.seconds = float(self._mean(torch.tensor(time.monotonic() - self._started, device=self.device)))
+        self._check_finite(values["loss"], batch)  # late, because it waits for a GPU; nothing was saved since
         self.steps_done += 1
         equations = {"loss": "", "gradient_norm": "", "discriminator": "Eq. 5"} | self.objective.equations
         return {name: Term(float(value.detach()), equations.get(name, "ours")) for name, value in values.items()}

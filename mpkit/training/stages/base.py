@@ -30,7 +30,7 @@ from mpkit.networks.detail import expected_depth
 from mpkit.networks.motion import HeadMotion
 from mpkit.training.stages.motion import MotionWeights, motion_terms
 from mpkit.training.stages.objective import Losses, other_person, target_of
-from mpkit.training.stages.picture_objective import PictureObjective, or_all
+from mpkit.training.stages.picture_objective import PictureObjective, marked_or_all
 from mpkit.training.stages.warps import WarpWeights
 
 
@@ -40,6 +40,7 @@ class BaseWeights(WarpWeights, MotionWeights):
 
     reconstruction: float = 1.0  # multi-scale L1 of the result
     warped: float = 0.5  # the same on the warped source alone, so that the flow learns before the mask
+    painted: float = 0.2  # the same on what G_2D paints, also where the mask shows the source: else it can be anything
     perceptual: float = 0.5  # Eq. 4 (paper: 20, VGG19)
     crops: float = 0.0  # the same on crops of eyes and mouth, enlarged (ours)
     perceptual_backbone: str = "efficientnet-lite0"
@@ -65,6 +66,7 @@ class BaseObjective(PictureObjective):
 
     def forward(self, model: BaseModel, pairs: Pairs) -> Losses:
         source, driver = pairs.source, pairs.driver
+        judged = marked_or_all(driver.real)  # real pictures; here, because it waits for a GPU
         count = len(driver.picture) // len(source.picture)
         z_source, z_driver = model.actions(source.numbers), model.actions(driver.numbers)
         avatar = model.source(source.picture, HeadMotion(source.pose, z_source), source.anchors)
@@ -90,6 +92,7 @@ class BaseObjective(PictureObjective):
         terms["surface"] = terms["surface"] + source_surface_loss(avatar.offsets, source.pose, source_labels)
         if detail is not None:
             terms["warped"] = multiscale_l1(detail.warped, target_of(detail.warped, driver), attention)
+            terms["painted"] = multiscale_l1(detail.colour, target_of(detail.colour, driver), attention)
             depths = expected_depth(detail.depth_weights), detail.depth
             terms["depth"] = sum(depth_loss(depth, driver.labels) for depth in depths) / 2
             shown = pairs.flow_valid * driver_labels.valid
@@ -98,14 +101,13 @@ class BaseObjective(PictureObjective):
         terms["smoothness"] = sum(smoothness_loss(grid.movedim(-1, 1)) for grid in reversed(grids))
         if self.weights.pose or self.weights.latent or self.weights.actions:
             terms |= motion_terms(model, pairs, torch.cat([z_source, z_driver]))
-        judged = or_all(driver.real)  # real pictures
         terms |= self.gan_terms(driver.picture[judged, :3], image[judged], driver.pose.select(judged))
         if self.weights.cycle:
             terms["cycle"] = self._cycle(model, avatar, image[::count], pairs, z_driver[::count])
         return Losses(self.weighted(terms), terms, driven)
 
     def discriminator_loss(self, pairs: Pairs, driven: Driven) -> Tensor:
-        driver, judged = pairs.driver, or_all(pairs.driver.real)
+        driver, judged = pairs.driver, marked_or_all(pairs.driver.real)
         return self.hinge_loss(driver.picture[judged, :3], driven.rendering.image[judged], driver.pose.select(judged))
 
     def pictures(self, pairs: Pairs, driven: Driven) -> list[Tensor]:

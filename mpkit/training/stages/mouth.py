@@ -25,7 +25,7 @@ from mpkit.networks.discriminator import Discriminator
 from mpkit.networks.face_field import align_to_average
 from mpkit.networks.motion import HeadMotion
 from mpkit.training.stages.objective import Losses
-from mpkit.training.stages.picture_objective import GanObjective, or_all
+from mpkit.training.stages.picture_objective import GanObjective, marked_or_all
 
 MIN_HIDDEN_SHARE = 0.005  # of a crop: with less mouth interior, the discriminator has nothing to judge
 ATTENTION = 9.0  # weight of pixels that show what the source hides, over that of others
@@ -52,7 +52,7 @@ class MouthCrops(NamedTuple):
     # Invented colours inside the mouth do count: photographs show few mouths that are wide open.
     target: Tensor
     alpha: Tensor  # (B, 1, P, P) of the layer
-    judged: Tensor  # (B,) bool: the discriminator sees it, because it is real and shows what the source hides
+    judged: Tensor  # (M,) numbers of those that the discriminator sees: real ones that show what the source hides
 
 
 class MouthObjective(GanObjective):
@@ -89,7 +89,7 @@ class MouthObjective(GanObjective):
         hidden, certain = hidden_mouth(pairs, points)
         known = labelled & (hidden[:, None] | (sample(driver.reliable.float(), points) > 0.99))
         target = torch.where(known, sample(driver.picture[:, :3], points, padding="border"), result.detach())
-        judged = or_all(driver.real & (hidden.float().mean((1, 2)) > MIN_HIDDEN_SHARE))
+        judged = marked_or_all(driver.real & (hidden.float().mean((1, 2)) > MIN_HIDDEN_SHARE))
         attention = 1 + ATTENTION * F.avg_pool2d(hidden[:, None].float(), 5, stride=1, padding=2)
         weight = certain * torch.where(hidden, DISOCCLUDED, 1.0)
         terms = {

@@ -12,11 +12,12 @@ from mpkit.batch import Frames
 from mpkit.config import preset
 from mpkit.data.bundled_people import SIZE as BUNDLED_SIZE
 from mpkit.data.bundled_people import load_people
+from mpkit.data.packed import GrowingPeople, count_packed
 from mpkit.data.pairs import PairSet
 from mpkit.data.people import RenderedPeople
 from mpkit.errors import MpkitError
 from mpkit.networks.base import BaseModel
-from mpkit.training.config import TrainConfig, shard_weights
+from mpkit.training.config import TrainConfig, is_packed, shard_weights
 
 
 class Losses(NamedTuple):
@@ -44,6 +45,7 @@ class Objective(nn.Module):
         self.config = config
         self.weights = config.weights or (self.Weights() if self.Weights else None)
         self.discriminator: nn.Module | None = None
+        self.batch_device = torch.device("cpu")  # where batches are made
 
     def build(self) -> nn.Module:
         """The network that this stage trains, freshly initialised."""
@@ -52,10 +54,20 @@ class Objective(nn.Module):
     def batches(self, part: int = 0, parts: int = 1) -> Dataset:
         """The batch of each step by its number: share `part` of `parts` processes."""
         config = self.config
-        data = shard_weights(config.data) or {self._bundled(): 1.0}
+        data = self._collections() or {self._bundled(): 1.0}
         pairs = PairSet(data, config.batch_size, config.drivers, config.seed, part=part, parts=parts)
         pairs.open_mouths = self.open_mouths
-        return pairs
+        return pairs.to(self.batch_device)
+
+    def _collections(self) -> dict[str | GrowingPeople, float]:
+        """What `config.data` names, and its weights. The processes of files of a pack share `config.workers`."""
+        config, size = self.config, preset(self.config.preset).image_size
+        weights = shard_weights(config.data)
+        packed = {name: weight * count_packed(name) for name, weight in weights.items() if is_packed(name)}
+        for name, share in packed.items():
+            workers = max(1, round(config.workers * share / sum(packed.values())))
+            weights[GrowingPeople(name, size, workers, config.seed)] = weights.pop(name)
+        return weights
 
     def _bundled(self) -> RenderedPeople:
         """The people that come with mpkit. Raises MpkitError for a preset that sees larger pictures than theirs."""

@@ -18,10 +18,11 @@ from mpkit.training.stages.objective import Objective, frozen
 from mpkit.weights import load_network
 
 
-def or_all(marks: Tensor) -> Tensor:
-    """Marks (B,) bool of the frames that a discriminator judges; all of them where none is marked, as in a batch of
-    synthetic people alone."""
-    return marks if marks.any() else torch.ones_like(marks)
+def marked_or_all(marks: Tensor) -> Tensor:
+    """The numbers (M,) of the frames with a mark, of marks (B,) bool, which a discriminator judges; of all frames where
+    none is marked, as in a batch of synthetic people alone."""
+    numbers = marks.nonzero()[:, 0]
+    return numbers if len(numbers) else torch.arange(len(marks), device=marks.device)
 
 
 class GanObjective(Objective):

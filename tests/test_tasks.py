@@ -1,5 +1,6 @@
 """MediaPipe's tasks are closed with the object that owns them, and name what they lack."""
 
+import os
 import subprocess
 import sys
 
@@ -11,12 +12,21 @@ from mpkit.faces.mediapipe_tracker import MediaPipeTracker
 from mpkit.faces.tasks import SYSTEM_LIBRARIES, check_libraries
 
 
+def run(script: str) -> None:
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0 and done.stdout.strip() == "done", done.stderr
+
+
 def test_tasks_in_a_reference_cycle_are_closed():
     """MediaPipe's own finalizer would wait for a thread that the garbage collector has ended."""
-    done = subprocess.run(
-        [sys.executable, "-c", CYCLES], capture_output=True, text=True, timeout=120, check=False
-    )  # fmt: skip
-    assert done.returncode == 0 and done.stdout.strip() == "done", done.stderr
+    run(CYCLES)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_leaves_the_tasks_of_its_parent_alone():
+    """It would wait for ever for their threads, which it has not. Its own tasks work."""
+    run(FORK)
 
 
 CYCLES = """
@@ -33,6 +43,36 @@ with Matte() as matte:
 del matte
 gc.collect()
 print("done")
+"""
+
+
+FORK = """
+import gc, os, time
+import numpy as np
+from mpkit.faces.matte import Matte
+from mpkit.faces.mediapipe_tracker import MediaPipeTracker
+gc.disable()
+grey = np.full((200, 200, 3), 128, np.uint8)
+garbage, kept = MediaPipeTracker(), Matte()
+garbage.detect(grey)
+garbage.itself = garbage
+del garbage
+child = os.fork()
+if child == 0:
+    gc.collect()
+    kept.close()
+    with MediaPipeTracker() as tracker:
+        tracker.detect(grey)
+    os._exit(0)
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    process, status = os.waitpid(child, os.WNOHANG)
+    if process:
+        print("done" if status == 0 else status)
+        break
+    time.sleep(0.05)
+else:
+    os.kill(child, 9)
 """
 
 

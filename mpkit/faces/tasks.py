@@ -18,6 +18,7 @@ from mpkit.errors import MpkitError
 SYSTEM_LIBRARIES = {"libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2"}
 
 _open_tasks = weakref.WeakSet()
+_tasks_of_parents = []  # of a forked process: kept for ever, see `_keep_tasks_of_parents`
 
 
 class MediaPipeTask:
@@ -36,11 +37,12 @@ class MediaPipeTask:
             self._process = self._task.segment if kind == "ImageSegmenter" else self._task.detect
             self._run(np.zeros((64, 64, 3), np.uint8))  # the first call writes to stderr too
         _open_tasks.add(self._task)
-        weakref.finalize(self, self._task.close).atexit = False
+        self._close = weakref.finalize(self, _close_in, os.getpid(), self._task)
+        self._close.atexit = False
 
     def close(self) -> None:
-        """Closes the task."""
-        self._task.close()
+        """Closes the task. In a process that was forked since, it does nothing."""
+        self._close()
 
     def __enter__(self):
         return self
@@ -55,6 +57,21 @@ class MediaPipeTask:
         picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         with self._lock:
             return self._process(picture)
+
+
+def _close_in(process: int, task) -> None:
+    if os.getpid() == process:
+        task.close()
+
+
+def _keep_tasks_of_parents() -> None:
+    """Called in a forked process, as ZeroGPU's are. It has none of the threads for which an open task of its parent
+    would wait, for ever, when it is closed or deleted."""
+    _tasks_of_parents.extend(_open_tasks)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_keep_tasks_of_parents)
 
 
 def _create_task(kind: str, model: Path | bytes, options: dict):

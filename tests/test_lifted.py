@@ -55,11 +55,8 @@ def test_what_a_closed_eye_or_mouth_hides_is_unreliable():
     part = np.full((32, 32), PARTS.index("skin"))
     part[4:8], part[20:24] = PARTS.index("eye"), PARTS.index("mouth")
     known[4:8, 8:24] = known[20:24, 8:24] = 0
-    filled, reliable = fill(picture, known, part, np.ones((32, 32), np.float32))
-    darker, _ = fill(picture, known, part, np.full((32, 32), 0.5, np.float32))
-    assert np.allclose(darker[21, 10, :3] * 2, filled[21, 10, :3]) and np.array_equal(darker[5], filled[5])
-    assert np.array_equal(reliable, known > 0)
-    assert filled[21, 10, :3].mean() < 0.2 < filled[5, 10, :3].mean()
+    filled, reliable = fill(picture, known, part)
+    assert np.array_equal(reliable, known > 0) and filled[5, 10, :3].mean() > 0.5
 
 
 def test_the_sheet_moves_with_the_head(person):

@@ -133,15 +133,29 @@ def test_drivers_open_the_mouth_where_that_is_asked():
     assert (driver - source >= MIN_OPENING).all()
 
 
-def test_of_lifted_stills_the_picture_itself_opens_the_mouth():
-    areas = map(RenderedPeople(PEOPLE).mouth_area, range(len(PEOPLE)))
+def lifted_people(picture: str) -> list[dict]:
+    """PEOPLE as lifted stills whose picture, frame 0, opens the mouth "widest" or "least" of all frames."""
     lifted = []
-    for person, area in zip(PEOPLE, areas):  # the picture, frame 0, is the frame that opens the mouth widest
-        order = np.argsort(-area)
-        moved = {name: person[name][order] for name in person if len(np.atleast_1d(person[name])) == len(area)}
+    for n, person in enumerate(PEOPLE):
+        order = np.argsort(RenderedPeople(PEOPLE).mouth_area(n))[:: -1 if picture == "widest" else 1]
+        moved = {name: value[order] for name, value in person.items() if len(np.atleast_1d(value)) == len(order)}
         lifted.append(person | moved | {"reliable": np.ones((4, 64, 64), bool)})
-    pairs = opening(lifted, 16)[0]
+    return lifted
+
+
+def test_of_lifted_stills_the_picture_itself_opens_the_mouth(monkeypatch):
+    monkeypatch.setattr("mpkit.data.pairs.REAL_TARGET_SHARE", 1.0)
+    pairs = opening(lifted_people("widest"), 16)[0]
     assert pairs.driver.real.all() and not pairs.source.real.any()
+
+
+def test_renders_of_lifted_stills_open_the_mouth_too_where_colours_are_reliable():
+    people = lifted_people("least")
+    assert not opening(people, 16)[0].driver.real.any()
+    for person in people:
+        person["reliable"][1:] = False
+    everyone = RenderedPeople(people)
+    assert not any(everyone.mouth_area(n)[1:].any() for n in range(len(people)))
 
 
 def test_people_who_never_open_the_mouth_are_drawn_too():

@@ -2,9 +2,9 @@
 
 The average head is deformed until its landmarks meet those of the picture. It takes the picture as its texture and
 moves as synthetic heads do. A flat sheet behind it carries what the head mesh does not cover: hair, hats, neck and
-shoulders. What the picture does not show (mouth interior, closed eyes, far cheek) is filled in, and marked unreliable
-where the colours come from far away. `mpkit prepare` lifts every still of a folder. Frames of a clip keep their own
-pictures and take only labels from a deformed head (`label_frames`).
+shoulders. What the picture does not show (mouth interior, see mouth_interior.py, closed eyes, far cheek) is filled in,
+and marked unreliable where the colours come from far away. `mpkit prepare` lifts every still of a folder. Frames of a
+clip keep their own pictures and take only labels from a deformed head (`label_frames`).
 """
 
 import functools
@@ -15,6 +15,8 @@ import numpy as np
 
 from mpkit.actions import ACTIONS, gaze_of
 from mpkit.data.head_crops import HeadCrop
+from mpkit.data.mouth_interior import INTERIOR, carried_by_the_skull, shaded_interior
+from mpkit.data.people import REAL
 from mpkit.faces.crop import Crop, cut, pose_in
 from mpkit.faces.face import Face
 from mpkit.synthetic import wear
@@ -29,16 +31,12 @@ DEFORMATION_LENGTH = 0.35  # canonical units in which the pull of a landmark on 
 OCCLUSION_MARGIN = 0.04  # canonical units; a point farther than this behind what the picture shows is hidden
 FILL_SIGMAS = (1, 2, 4, 8, 16, 32)  # pixels, standard deviations of the blurs that fill in hidden pixels
 MAX_RELIABLE_SIGMA = 1 / 64  # of the picture's side; a colour from a wider blur is unreliable
+INNER_LIPS = [13, 14]  # landmarks: middle of the upper and the lower inner edge
 MAX_YAW = 30  # degrees; a face seen more from the side shows too little to lift
+WHITE = 0.99  # quantile of the brightness of a face: a white surface in its light is about as bright
+MIN_GAP = 0.02  # between the lips, canonical units: a picture with a wider one shows teeth
 TEXTURE_SIDE = 512  # pixels of the crop that serves as texture
-MOUTH_LIGHT_DEPTH = 0.12  # canonical units behind the lips in which the light in the mouth falls to 1/e
-LIP_LANDMARKS = [13, 14]  # inner edges of the upper and the lower lip
-INTERIOR_COLOURS = {  # RGB in [0, 1] of parts that the picture may not show, in the light of skin of brightness 0.6
-    "mouth": (0.16, 0.05, 0.05),
-    "tongue": (0.45, 0.2, 0.19),
-    "teeth": (0.8, 0.76, 0.68),
-    "eye": (0.8, 0.77, 0.74),
-}
+EYE_WHITE = (0.8, 0.77, 0.74)  # RGB in [0, 1] of hidden eyeballs, in the light of skin of brightness 0.6
 
 
 class Lift(NamedTuple):
@@ -49,6 +47,8 @@ class Lift(NamedTuple):
     texture: np.ndarray  # (X, X, 4) float32 premultiplied RGBA
     places: np.ndarray  # (N, 2) where the picture shows each vertex, crop coordinates
     depth: np.ndarray  # (X, X) view z of what the picture shows
+    mouth: np.ndarray | None  # (X, X, 4) premultiplied: the inside of the mouth where the picture shows it; None: shut
+    white: float  # brightness in [0, 1] of a white surface in the picture's light
 
 
 @functools.lru_cache(maxsize=1)
@@ -75,8 +75,16 @@ def lift(image: np.ndarray, face: Face, alpha: np.ndarray, crop: Crop) -> Lift:
     rgb = cut(image, crop, side).astype(np.float32) / 255
     texture = np.concatenate([rgb * alpha[..., None], alpha[..., None]], -1).astype(np.float32)
     vertices = move(identity, source)
-    _, _, depth = rasterize(vertices, mesh()[0], side)
-    return Lift(identity, source, texture, vertices[:, :2], depth)
+    faces, part = mesh()
+    triangle, _, depth = rasterize(vertices, faces, side)
+    shown = np.where(triangle >= 0, part[triangle], -1)
+    skin = shown == wear.PARTS.index("skin")
+    white = float(np.quantile(rgb[skin].mean(1), WHITE)) if skin.any() else 1.0
+    upper, lower = face.landmarks[INNER_LIPS]
+    opens = np.linalg.norm(lower - upper) > MIN_GAP * face.radius
+    inside = np.isin(shown, INTERIOR)[..., None]
+    mouth = np.concatenate([rgb * inside, inside], -1).astype(np.float32) if opens else None
+    return Lift(identity, source, texture, vertices[:, :2], depth, mouth, white)
 
 
 @functools.lru_cache(maxsize=1)
@@ -120,13 +128,15 @@ def _sheet(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def render(lifted: Lift, motion: SyntheticMotion, size: int) -> dict[str, np.ndarray]:
     """One frame of a lifted picture: the fields of a frame of `synthetic.heads.render_identity`, and `reliable`
-    (size, size) bool, False where the colour is invented."""
+    (size, size) bool, False where the colour is invented. Of the inside of the mouth, colours are reliable if the
+    picture shows upper teeth: below them it is dark."""
     faces, part = mesh()
     vertices = move(lifted.identity, motion)
     triangle, barycentric, _ = rasterize(vertices, faces, size)
     covered = triangle >= 0
     visible = faces, triangle[covered], barycentric[covered]
     places = interpolate(lifted.places, *visible)
+    shown_part = np.where(covered, part[triangle], -1)
     source_z = interpolate(move(lifted.identity, lifted.source), *visible)[:, 2]
     side = len(lifted.texture)
     pixel = np.full((size, size, 2), -side, np.float32)  # of the texture; far outside of it where no mesh is
@@ -135,11 +145,16 @@ def render(lifted: Lift, motion: SyntheticMotion, size: int) -> dict[str, np.nda
     column, row = (pixel[covered][:, axis].round().astype(int).clip(0, side - 1) for axis in (0, 1))
     known = np.ones((size, size), np.float32)
     known[covered] = (source_z < lifted.depth[row, column] + OCCLUSION_MARGIN) & (np.abs(places) < 1).all(1)
-    view_z = np.full((size, size), np.nan, np.float32)
-    view_z[covered] = interpolate(vertices, *visible)[:, 2]
-    lips_z = landmarks_on(vertices)[LIP_LANDMARKS, 2].mean()
-    light = np.exp(-(view_z - lips_z).clip(0) / (MOUTH_LIGHT_DEPTH * motion.scale))
-    picture, reliable = fill(picture, known, np.where(covered, part[triangle], -1), light)
+    known[np.isin(shown_part, INTERIOR)] = 0
+    picture, reliable = fill(picture, known, shown_part)
+    interior = shaded_interior(vertices, size, lifted.white)
+    inside = interior[..., 3:]
+    if lifted.mouth is not None:
+        lips = landmarks_on(lifted.identity.neutral)[INNER_LIPS].mean(0)
+        shown = carried_by_the_skull(lifted.mouth, lifted.source, motion, lips, size)
+        interior = interior * (1 - shown[..., 3:]) + shown * inside
+    picture = picture * (1 - inside) + interior
+    reliable = np.where(inside[..., 0] > 0, lifted.mouth is not None, reliable)
     half_triangle, half_barycentric, _ = rasterize(vertices, faces, size // 2)
     rgb, alpha = picture[..., :3], picture[..., 3:].clip(0, 1)
     straight = np.where(alpha > 1e-3, rgb / np.maximum(alpha, 1e-3), 0)
@@ -187,26 +202,19 @@ def label_frames(faces: list[Face], crops: list[Crop], mattes: list[np.ndarray])
     return {"triangle": triangle, "barycentric": barycentric, "vertices": vertices, "neutral": neutral}
 
 
-def fill(
-    picture: np.ndarray, known: np.ndarray, part: np.ndarray, mouth_light: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fills in the picture (S, S, 4) where it is not `known` (S, S): the mouth interior and eyes get INTERIOR_COLOURS
-    in the light of the face, times `mouth_light` (S, S) in [0, 1] in the mouth; skin and hair get the blurred colours
-    around them. `part` (S, S) is an index into wear.PARTS, -1 where there is no mesh.
+def fill(picture: np.ndarray, known: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fills in the picture (S, S, 4) where it is not `known` (S, S): eyes get EYE_WHITE in the light of the face,
+    all else the blurred colours around it. `part` (S, S) is an index into wear.PARTS, -1 where there is no mesh.
 
-    Returns the picture, and (S, S) bool which colours are reliable: not those from INTERIOR_COLOURS."""
+    Returns the picture, and (S, S) bool which colours are reliable: not those of eyes, nor those from far away."""
     skin = (part == wear.PARTS.index("skin")) & (known > 0)
     light = float(np.median(picture[skin][:, :3].mean(1))) / 0.6 if skin.any() else 1.0
-    invented = np.isin(part, [wear.PARTS.index(name) for name in INTERIOR_COLOURS]) & (known == 0)
+    hidden = (part == wear.PARTS.index("eye")) & (known == 0)
     picture, known = picture.copy(), known.copy()
-    for name, colour in INTERIOR_COLOURS.items():
-        hidden = (part == wear.PARTS.index(name)) & (known == 0)
-        shade = 1.0 if name == "eye" else mouth_light[hidden, None]
-        picture[hidden, :3] = np.clip(np.float32(colour) * light * shade, 0, 1)
-        picture[hidden, 3] = 1.0
-        known[hidden] = 1
+    picture[hidden] = (*np.clip(np.float32(EYE_WHITE) * light, 0, 1), 1.0)
+    known[hidden] = 1
     weighted, filled, missing = picture * known[..., None], picture.copy(), known == 0
-    reliable = ~missing & ~invented
+    reliable = ~missing & ~hidden
     for sigma in FILL_SIGMAS:
         colours, weight = (cv2.GaussianBlur(layer, (0, 0), sigma) for layer in (weighted, known))
         reached = missing & (weight > 0.02)
@@ -251,19 +259,24 @@ def lift_person(crop: HeadCrop, frames: int, size: int, rng: np.random.Generator
     motions = [lifted.source] + [random_motion(rng, lifted, mouth_closed=n % 2 == 0) for n in range(frames - 1)]
     rendered = [render(lifted, motion, size) for motion in motions]
     fields = {name: np.stack([frame[name] for frame in rendered]) for name in rendered[0]}
+    fields["images"][REAL], fields["reliable"][REAL] = crop_frame(crop, size), True
     return fields | {"neutral": lifted.identity.neutral.astype(np.float32), "faces": mesh()[0]}
+
+
+def crop_frame(crop: HeadCrop, size: int) -> np.ndarray:
+    """A head crop and its matte as a frame, (size, size, 4) uint8."""
+    return cut(np.concatenate([crop.picture, crop.alpha[..., None]], axis=2), crop.square, size)
 
 
 def real_person(crops: list[HeadCrop], size: int) -> dict[str, np.ndarray]:
     """Real frames of one person as a person of a shard."""
     frames = []
     for crop in crops:
-        picture = np.concatenate([crop.picture, crop.alpha[..., None]], axis=2)
         pose = dict(
             zip(("rotation", "translation", "scale"), (part[0].numpy() for part in pose_in(crop.face, crop.square)))
         )
         numbers = np.concatenate([crop.face.actions, crop.face.gaze])
-        frames.append({"images": cut(picture, crop.square, size), "numbers": numbers, **pose})
+        frames.append({"images": crop_frame(crop, size), "numbers": numbers, **pose})
     fields = {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
     mattes = list(fields["images"][..., 3] / 255)
     labels = label_frames([crop.face for crop in crops], [crop.square for crop in crops], mattes)

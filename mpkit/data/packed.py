@@ -161,7 +161,7 @@ def _render(path: Path, folder: Path, size: int, worker: int, workers: int, seed
             if number and isinstance(person, CroppedPerson) and not person.lifted:
                 continue  # its frames are there
             fields = render(person, size, seed + number * len(people) + index)
-            fields["mouth_area"] = mouth_area(fields["triangle"], fields["faces"])
+            fields["mouth_area"] = mouth_area(fields["triangle"], fields["faces"], fields.get("reliable"))
             save_shard(folder / f"shard-{number:02d}-{index:05d}", [fields])
 
 

@@ -57,7 +57,7 @@ class PairSet(Dataset):
     """
 
     # The share of people, if there are such, whose first driver shows more of the mouth interior than the source; of
-    # lifted stills it is then the picture itself.
+    # lifted stills in reliable colours only.
     open_mouths = 0.0
 
     def __init__(
@@ -120,7 +120,7 @@ class PairSet(Dataset):
         A person with few frames gives a driver several times.
 
         Of a lifted still, the picture itself is the first driver and a render the source, REAL_TARGET_SHARE of the
-        times: then no colour of the target is invented."""
+        times: then no colour of the target is invented. With `open_mouths` only if the picture opens the mouth."""
         tries = OPEN_MOUTH_TRIES if self.open_mouths and rng.random() < self.open_mouths else 0
         while True:
             number = int(rng.choice(len(self.collections), p=self.probabilities))
@@ -129,12 +129,13 @@ class PairSet(Dataset):
             frames = rng.permutation(_face_frames(people, person))
             if len(frames) < 2:
                 continue
+            real_target = people.is_lifted(person) and REAL in frames and rng.random() < REAL_TARGET_SHARE
             if tries:
                 tries -= 1
-                frames = _opening_first(people, person, frames)
+                frames = _opening_first(people, person, frames, real_target)
                 if frames is None:
                     continue
-            elif people.is_lifted(person) and REAL in frames and rng.random() < REAL_TARGET_SHARE:
+            elif real_target:
                 source, *others = frames[frames != REAL]
                 frames = np.array([source, REAL, *others])
             return Draw(number, person, [int(frames[0]), *map(int, np.resize(frames[1:], self.drivers))])
@@ -194,12 +195,12 @@ def _face_frames(people: People, person: int) -> np.ndarray:
     return np.flatnonzero(people.found(person))
 
 
-def _opening_first(people: People, person: int, frames: np.ndarray) -> np.ndarray | None:
+def _opening_first(people: People, person: int, frames: np.ndarray, real_target: bool) -> np.ndarray | None:
     """Numbers of a person's frames, reordered so that the second shows more of the mouth interior than the first, by
-    MIN_OPENING or more; of a lifted still it is the picture itself. None where there is no such pair."""
+    MIN_OPENING or more; with `real_target` it is the frame REAL, if that does. None where there is no such pair."""
     area = people.mouth_area(person)[frames]
     opens = area[None] - area[:, None] >= MIN_OPENING  # (source, driver)
-    if people.is_lifted(person):
+    if real_target and (opens & (frames == REAL)).any():
         opens &= frames == REAL
     if not opens.any():
         return None

@@ -46,9 +46,11 @@ class People(abc.ABC):
         return self.field("found", person)
 
     def mouth_area(self, person: int) -> np.ndarray:
-        """The share of the label cells that show the mouth interior in each of a person's K frames, (K,)."""
+        """See `mouth_area`, of a person's K frames."""
         if person not in self._mouth_areas:
-            self._mouth_areas[person] = mouth_area(self.field("triangle", person), self.field("faces", person))
+            reliable = self.field("reliable", person) if self.is_lifted(person) else None
+            fields = (self.field(name, person) for name in ("triangle", "faces"))
+            self._mouth_areas[person] = mouth_area(*fields, reliable)
         return self._mouth_areas[person]
 
     @functools.cached_property
@@ -56,10 +58,11 @@ class People(abc.ABC):
         return {}
 
 
-def mouth_area(triangle: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def mouth_area(triangle: np.ndarray, faces: np.ndarray, reliable: np.ndarray | None = None) -> np.ndarray:
     """The share of label cells (K, h, h), each the number of a triangle of `faces` or -1, that show the mouth interior,
-    (K,)."""
-    return ((triangle >= 0) & in_mouth(faces)[triangle]).mean((1, 2))
+    (K,); with `reliable` (K, 2 * h, 2 * h) only where colours are."""
+    inside = (triangle >= 0) & in_mouth(faces)[triangle]
+    return (inside if reliable is None else inside & reliable[:, ::2, ::2]).mean((1, 2))
 
 
 class RenderedPeople(People):

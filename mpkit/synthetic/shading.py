@@ -124,7 +124,7 @@ def _paint_part(colour, place, part, lid, sky, look, layout):
         colour[0], colour[1], colour[2] = 0.36, 0.11, 0.10
         sky = 0.2 + 0.6 * sky
     elif part == TEETH:
-        gap = smooth(0.0, 0.12, abs(math.sin(place[0] * 14.0))) * 0.3 + 0.7
+        gap = 0.65 + 0.35 * smooth(0.0, 0.5, abs(math.sin(place[0] * 14.0)))
         gum = smooth(0.28, 0.12, place[1])
         colour[0] = (0.82 * (1 - gum) + 0.4 * gum) * gap
         colour[1] = (0.75 * (1 - gum) + 0.12 * gum) * gap

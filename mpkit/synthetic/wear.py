@@ -13,6 +13,11 @@ import numpy as np
 PARTS = ("skin", "mouth", "tongue", "eye", "teeth", "hair", "cover", "glasses")
 AZIMUTHS, ROWS = 72, 26  # columns and rows of a shell
 TEETH_COLUMNS, TEETH_ROWS = 15, 4  # of each arch
+# Of upper incisors, canonical units of 17 cm. Where 36 of the London set smile with teeth, the edge of the lower lip
+# lies 0.040 (median) below the line of their closed lips, and teeth reach nearly as far.
+UPPER_EDGE = 0.03  # their edges below the line of the closed lips
+TOOTH_HEIGHT = 0.055
+OVERBITE = 0.012  # by which they overlap the lower ones
 LENS_POINTS = 28  # around the rim of one lens
 BAR_POINTS = 10  # along the bridge of glasses, and along each temple
 HIDDEN = np.array([0.0, 0.0, 0.6], np.float32)  # where vertices that are not worn lie: inside the skull
@@ -183,8 +188,8 @@ def _teeth(ring: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     down = row / (TEETH_ROWS - 1)
     x = centre_x + half_width * np.sin(angle)
     z = front + 0.02 + 0.16 * (1 - np.cos(angle)) - 0.006 * np.sin(np.pi * down)
-    upper = np.stack([x, lips_y - 0.045 + 0.055 * down, z], -1)
-    lower = np.stack([centre_x + 0.92 * (x - centre_x), lips_y + 0.012 + 0.045 * down, z + 0.015], -1)
+    upper = np.stack([x, lips_y + UPPER_EDGE - TOOTH_HEIGHT * (1 - down), z], -1)
+    lower = np.stack([centre_x + 0.92 * (x - centre_x), lips_y + UPPER_EDGE - OVERBITE + 0.045 * down, z + 0.015], -1)
     return upper.reshape(-1, 3), lower.reshape(-1, 3)
 
 

@@ -39,7 +39,7 @@ class MouthWeights:
     perceptual: float = 2.0
     perceptual_backbone: str = "efficientnet-lite0"
     alpha: float = 0.3  # alpha of the layer, from labels: what the source's lips hide, and nothing else
-    adversarial: float = 0.0  # Eq. 5, on real mouths that show what the source hides
+    adversarial: float = 0.0  # Eq. 5, on mouths that show what the source hides
     matching: float = 0.0
 
 
@@ -48,11 +48,11 @@ class MouthCrops(NamedTuple):
 
     warped: Tensor  # (B, 3, P, P) the source picture
     result: Tensor  # (B, 3, P, P) with the mouth layer over it
-    # (B, 3, P, P) the driver's picture; where its colours are invented, the result itself, so that no loss counts.
-    # Invented colours inside the mouth do count: photographs show few mouths that are wide open.
-    target: Tensor
+    target: Tensor  # (B, 3, P, P) the driver's picture; where its colours are invented, the result: no loss counts there
     alpha: Tensor  # (B, 1, P, P) of the layer
-    judged: Tensor  # (M,) numbers of those that the discriminator sees: real ones that show what the source hides
+    # (M,) numbers of those that the discriminator sees: they show, in reliable colours, what the source hides. Renders
+    # are among them, because photographs show few mouths that are wide open.
+    judged: Tensor
 
 
 class MouthObjective(GanObjective):
@@ -87,9 +87,9 @@ class MouthObjective(GanObjective):
         alpha = layer[:, 3:]
         result = warped * (1 - alpha) + layer[:, :3]
         hidden, certain = hidden_mouth(pairs, points)
-        known = labelled & (hidden[:, None] | (sample(driver.reliable.float(), points) > 0.99))
+        known = labelled & (sample(driver.reliable.float(), points) > 0.99)
         target = torch.where(known, sample(driver.picture[:, :3], points, padding="border"), result.detach())
-        judged = marked_or_all(driver.real & (hidden.float().mean((1, 2)) > MIN_HIDDEN_SHARE))
+        judged = marked_or_all((hidden & known[:, 0]).float().mean((1, 2)) > MIN_HIDDEN_SHARE)
         attention = 1 + ATTENTION * F.avg_pool2d(hidden[:, None].float(), 5, stride=1, padding=2)
         weight = certain * torch.where(hidden, DISOCCLUDED, 1.0)
         terms = {

@@ -15,7 +15,7 @@ from mpkit.assets import EXAMPLES
 from mpkit.cli.main import main
 from mpkit.data.head_crops import PackedPeople, save_people
 from mpkit.data.lifted import lift_person
-from mpkit.data.packed import FRAMES, GrowingPeople
+from mpkit.data.packed import FRAMES, GrowingPeople, _render, render
 from mpkit.data.pairs import PairSet
 from mpkit.data.reading import read_still, read_stills
 from mpkit.errors import MediaError
@@ -88,6 +88,20 @@ def test_people_of_a_pack_grow_while_batches_are_drawn(packed):
     assert len(people) > first
     people.close()
     assert not folder.exists() and not process.is_alive()
+
+
+def test_who_cannot_be_rendered_is_named_and_left_out(packed, tmp_path, monkeypatch, capsys):
+    def fail_first(person, size, seed):
+        if seed == 0:
+            raise ValueError("a head\ninside out")
+        return render(person, size, seed)
+
+    monkeypatch.setattr("mpkit.data.packed.render", fail_first)
+    monkeypatch.setattr("mpkit.data.packed.ROUNDS", 1)
+    monkeypatch.setattr("mpkit.data.packed.start_worker", lambda: None)
+    _render(packed, tmp_path, 32, 0, 1, 0)
+    assert [shard.name for shard in tmp_path.glob("shard-*")] == ["shard-00-00001"]
+    assert capsys.readouterr().err == f"{packed.name}: person 0 cannot be rendered: a head inside out\n"
 
 
 def test_synthetic_people_are_rendered_in_new_looks(tmp_path):

@@ -11,8 +11,8 @@ from mpkit.assets import EXAMPLES
 from mpkit.cli.main import main
 from mpkit.data import prepare as module
 from mpkit.data import reading, workers
-from mpkit.data.pairs import PairSet
 from mpkit.data.lifted import real_person
+from mpkit.data.pairs import PairSet
 from mpkit.data.prepare import prepare, shard_name
 from mpkit.data.reading import FRAMES_PER_PERSON, flaw, read_clip
 from mpkit.data.shards import HeadShards
@@ -110,6 +110,12 @@ def test_an_output_that_is_a_file_is_an_error_of_one_line(folder, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(MediaError, match="cannot write into"):
         prepare(folder, tmp_path / "file")
+
+
+def test_frames_of_a_clip_are_not_tracked_again(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "make_tracker", lambda: pytest.fail("a second tracker"))
+    clip = folder / "id001" / "video id" / "00001.mp4"
+    assert module._prepare_file((clip,), tmp_path / "shard", 64, 0) is None and (tmp_path / "shard").exists()
 
 
 def test_people_of_a_clip_are_spread_over_it(folder):

@@ -7,6 +7,7 @@ poses a step sees depends on their speed, so such a run is not the same when it 
 import functools
 import multiprocessing
 import shutil
+import sys
 import tempfile
 import time
 import weakref
@@ -21,6 +22,7 @@ from mpkit.data.people import PER_PERSON, People, mouth_area
 from mpkit.data.shards import save_shard
 from mpkit.data.workers import start_worker, terminal_signals_blocked
 from mpkit.errors import MediaError
+from mpkit.media.paths import one_line
 from mpkit.synthetic.anatomy import Identity
 from mpkit.synthetic.heads import render_identity
 from mpkit.synthetic.identities import load_identities
@@ -160,7 +162,11 @@ def _render(path: Path, folder: Path, size: int, worker: int, workers: int, seed
             person = people[index]
             if number and isinstance(person, CroppedPerson) and not person.lifted:
                 continue  # its frames are there
-            fields = render(person, size, seed + number * len(people) + index)
+            try:
+                fields = render(person, size, seed + number * len(people) + index)
+            except Exception as error:  # whatever one person's data do, the others are rendered
+                print(f"{path.name}: person {index} cannot be rendered: {one_line(error)}", file=sys.stderr)
+                continue
             fields["mouth_area"] = mouth_area(fields["triangle"], fields["faces"], fields.get("reliable"))
             save_shard(folder / f"shard-{number:02d}-{index:05d}", [fields])
 

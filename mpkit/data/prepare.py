@@ -83,16 +83,17 @@ def _prepare_file(paths: tuple[Path, ...], shard: Path, size: int, seed: int) ->
     if isinstance(read, str):
         return read
     rng = np.random.default_rng(seed + number)
-    with make_tracker() as tracker:
+    lifted = any(person.lifted for person in read)  # frames of clips were tracked when they were read
+    with make_tracker() if lifted else contextlib.nullcontext() as tracker:
         save_shard(shard, [training_person(person, size, rng, tracker) for person in read])
     return None
 
 
 def training_person(
-    person: CroppedPerson, size: int, rng: np.random.Generator, tracker: Tracker
+    person: CroppedPerson, size: int, rng: np.random.Generator, tracker: Tracker | None
 ) -> dict[str, np.ndarray]:
     """A person of a shard, with frames of `size` pixels; a lifted still in FRAMES_PER_PERSON motions, the first of them
-    its own."""
+    its own. tracker: reads the renders of a lifted still."""
     if not person.lifted:
         return real_person(person.crops, size)
     fields = lift_person(person.crops[0], FRAMES_PER_PERSON, size, rng)

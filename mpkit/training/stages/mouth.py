@@ -48,7 +48,9 @@ class MouthCrops(NamedTuple):
 
     warped: Tensor  # (B, 3, P, P) the source picture
     result: Tensor  # (B, 3, P, P) with the mouth layer over it
-    target: Tensor  # (B, 3, P, P) the driver's picture; where its colours are invented, the result: no loss counts there
+    target: (
+        Tensor  # (B, 3, P, P) the driver's picture; where its colours are invented, the result: no loss counts there
+    )
     alpha: Tensor  # (B, 1, P, P) of the layer
     # (M,) numbers of those that the discriminator sees: they show, in reliable colours, what the source hides. Renders
     # are among them, because photographs show few mouths that are wide open.

@@ -17,7 +17,7 @@ from mpkit.networks.detail import render_at
 from mpkit.networks.face_field import align_to_average
 from mpkit.networks.mouth import LIPS_DEPTH, MouthLayer, mouth_placement
 from mpkit.training.config import TrainConfig
-from mpkit.training.stages.mouth import MouthObjective, MouthWeights, hidden_mouth, lips, warp_by_labels
+from mpkit.training.stages.mouth import MouthObjective, MouthWeights, hidden_mouth, warp_by_labels
 
 GAN = MouthWeights(adversarial=0.15, matching=2.0)
 WINDOW = (0.0, 0.25, 0.2)
@@ -149,20 +149,24 @@ def test_stage_mouth_trains_the_mouth_field_alone():
     objective.discriminator_loss(pairs, crops).backward()
 
 
-def test_the_discriminator_judges_real_mouths_that_open():
-    """The first driver is real but shows nothing that the source hides, the second opens the mouth but is a render."""
+def test_the_discriminator_judges_mouths_that_open_in_reliable_colours():
+    """It sees the picture, and the source beside it. The first driver shows nothing that the source hides, the colours
+    of the second are invented; the others are a picture and a render."""
     pairs, model = some_pairs(), BaseModel(preset("nano"))
     mouth = torch.zeros_like(pairs.flow_valid)
     mouth[1:, 18:24, 12:20] = True
     labels = pairs.driver.labels._replace(mouth=mouth)
-    driver = pairs.driver._replace(real=torch.tensor([True, False, True, True]), labels=labels)
+    reliable = torch.ones_like(pairs.driver.reliable)
+    reliable[1] = False
+    real = torch.tensor([True, True, True, False])
+    driver = pairs.driver._replace(real=real, labels=labels, reliable=reliable)
     objective = MouthObjective(TrainConfig(preset="nano", weights=GAN))
     _, _, crops = objective(model, pairs._replace(driver=driver, flow_valid=~mouth))
     seen = []
     objective.discriminator.register_forward_hook(lambda module, inputs, _: seen.append(inputs[0]))
     objective.discriminator_loss(pairs, crops)
-    assert_close(seen[0], lips(crops.target[[2, 3]]))
-    assert seen[0].shape == (2, 3, 64, 64)
+    assert_close(seen[0], torch.cat([crops.target, crops.warped], 1)[2:, :, 16:80, 16:80])
+    assert_close(seen[1], torch.cat([crops.result, crops.warped], 1)[2:, :, 16:80, 16:80])
 
 
 def test_alpha_is_taught_where_the_sources_lips_hide_the_mouth():

@@ -24,7 +24,9 @@ from mpkit.training.loop import train
 from mpkit.training.optimization import learning_rate
 from mpkit.training.run_state import check_settings
 from mpkit.training.stages.base import BaseWeights
+from mpkit.training.stages.mouth import MouthWeights
 from mpkit.training.stages.registry import STAGES
+from mpkit.training.trainer import Trainer
 from mpkit.weights import load_into, load_network, load_tensors, save_weights
 
 
@@ -211,6 +213,14 @@ def test_learning_rate_warms_up_and_falls_to_its_last(shards, tmp_path):
     rates = [learning_rate(plan, step, step / 100) for step in range(101)]
     assert rates[0] < rates[5] < rates[9] and rates[20] > rates[60] > rates[99]
     assert rates[100] == pytest.approx(plan.last_learning_rate)
+
+
+def test_the_discriminator_may_learn_faster():
+    plan = TrainConfig(preset="nano", batch_size=2, drivers=1, warmup=0, learning_rate=1e-4, discriminator_rate=4.0)
+    trainer = Trainer(dataclasses.replace(plan, weights=MouthWeights(adversarial=0.15)), "mouth")
+    trainer.step(trainer.data[0])
+    rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in trainer.optimizers.items()}
+    assert rates == {"optimizer": pytest.approx(1e-4), "discriminator_optimizer": pytest.approx(4e-4)}
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_inputs(shards, tmp_path, monkeypatch):

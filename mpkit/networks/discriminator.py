@@ -20,7 +20,7 @@ class Judgement(NamedTuple):
 
 
 class PatchDiscriminator(nn.Module):
-    """(B, 3, H, W) in [-1, 1] -> Judgement. 4x4 convolutions, all but the last two of stride 2; the first layer has no
+    """(B, C, H, W) in [-1, 1] -> Judgement. 4x4 convolutions, all but the last two of stride 2; the first layer has no
     norm."""
 
     def __init__(self, config: DiscriminatorConfig):
@@ -32,7 +32,7 @@ class PatchDiscriminator(nn.Module):
             return spectral_norm(layer) if config.spectral_normalization else layer
 
         layers = []
-        for index, (inputs, outputs) in enumerate(zip((3, *widths), widths)):
+        for index, (inputs, outputs) in enumerate(zip((config.channels, *widths), widths)):
             stride = 1 if index == len(widths) - 1 else 2
             norm = group_norm(outputs, config.normalization_groups) if index else nn.Identity()
             layers.append(nn.Sequential(conv(inputs, outputs, stride), norm, nn.LeakyReLU(0.2)))
@@ -48,7 +48,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """(B, 3, H, W) in [0, 1] -> one Judgement per scale, the full resolution first. H and W must divide by
+    """(B, C, H, W) in [0, 1] -> one Judgement per scale, the full resolution first. H and W must divide by
     2^(scales - 1). Callers pass foregrounds on black.
 
     Colours are moved to [-1, 1] first. With colours in [0, 1] it hardly learned to tell blurred mouths from sharp ones

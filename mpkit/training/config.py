@@ -27,6 +27,7 @@ class TrainConfig:
     drivers: int = 2  # driver frames of each person; enhancer and student have none
     learning_rate: float = 5e-4  # after the warm-up
     last_learning_rate: float = 1e-6  # at the end of the cosine schedule
+    discriminator_rate: float = 1.0  # the discriminator's learning rate, as a multiple of that
     warmup: int = 200  # steps in which the learning rate rises
     # of AdamW; the paper uses 0.5 for the first; with small batches the warp generators then stop learning
     betas: tuple[float, float] = (0.9, 0.999)
@@ -46,7 +47,7 @@ class TrainConfig:
     def __post_init__(self):
         least = {"steps": 0, "warmup": 0, "seed": 0, "workers": 0}
         least |= dict.fromkeys(("batch_size", "drivers", "save_every", "grid_every", "log_every"), 1)
-        least |= {"minutes": 0}
+        least |= {"minutes": 0, "discriminator_rate": 0}
         for name, limit in least.items():
             if getattr(self, name) < limit:
                 raise MpkitError(f"--{name.replace('_', '-')} must be {limit} or more, got {getattr(self, name)}")

@@ -16,11 +16,11 @@ between (docs/training-log.md). The last ones, each from the weights of the one 
              discriminator. Its code was an experiment and is not in this repository.
     warps    two CPU cores, 360 and 300 steps x 24, 3e-4 -> 1e-5, with pairs of stills of the same people
     mouth    two CPU cores, the mouth layer from scratch: 720 steps x 32, 1e-3 -> 1e-5; about 2,700 x 12; and 1,200 x 14
-             with the recipe below
+             with the recipe below, but for the discriminator, which is newer
     base     two CPU cores, 620 steps x 8, with the recipe below but for `painted`, which is newer; all of W, and the
              action encoder, frozen
 No run used L_cos or the identity loss. GAN losses count in the last two runs; in earlier ones the discriminator took
-colours in [0, 1], with which it hardly learns (docs/training-log.md, 14.). A later run on a GPU was not taken (18.).
+colours in [0, 1], with which it hardly learns (docs/training-log.md, 14.). Later runs were not taken (18., 19.).
 """
 
 from mpkit.training.stages.base import BaseWeights
@@ -83,6 +83,7 @@ RECIPES: dict[str, dict[str, dict]] = {
             "betas": (0.5, 0.999),
             "warmup": 20,
             "ema": 0.995,
+            "discriminator_rate": 4.0,
             "weights": MouthWeights(adversarial=0.15, matching=2.0),
         },
     },

@@ -102,9 +102,10 @@ class Trainer:
         # ---- forward
         self._started = self._started or time.monotonic()
         batch = batch.to(self.device)
-        for optimizer in self.optimizers.values():
+        rate = learning_rate(self.config, self.steps_done, self.progress)
+        for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.config, self.steps_done, self.progress)
+                group["lr"] = rate * (self.config.discriminator_rate if name == "discriminator_optimizer" else 1)
             optimizer.zero_grad()
         with self.accelerator.autocast():
             loss, terms, self.made = self.objective(self.model, batch)

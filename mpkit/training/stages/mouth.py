@@ -68,7 +68,7 @@ class MouthObjective(GanObjective):
         super().__init__(config)
         self.perceptual = PerceptualLoss(self.weights.perceptual_backbone) if self.weights.perceptual else None
         gan = self.weights.adversarial or self.weights.matching
-        self.discriminator = Discriminator(preset("crops", DISCRIMINATORS)) if gan else None
+        self.discriminator = Discriminator(preset("mouths", DISCRIMINATORS)) if gan else None
 
     def forward(self, model: BaseModel, pairs: Pairs) -> Losses:
         if model.mouth is None:
@@ -100,11 +100,13 @@ class MouthObjective(GanObjective):
         }
         if self.perceptual:
             terms["perceptual"] = self.perceptual(result, target)
-        terms |= self.gan_terms(lips(target[judged]), lips(result[judged]))
+        terms |= self.gan_terms(*(beside(picture, warped, judged) for picture in (target, result)))
         return Losses(self.weighted(terms), terms, MouthCrops(warped, result, target, alpha, judged))
 
     def discriminator_loss(self, pairs: Pairs, crops: MouthCrops) -> Tensor:
-        return self.hinge_loss(lips(crops.target[crops.judged]), lips(crops.result[crops.judged]))
+        return self.hinge_loss(
+            *(beside(picture, crops.warped, crops.judged) for picture in (crops.target, crops.result))
+        )
 
     def pictures(self, pairs: Pairs, crops: MouthCrops) -> list[Tensor]:
         """Rows: warped source, target, result, alpha."""
@@ -131,6 +133,8 @@ def hidden_mouth(pairs: Pairs, points: Tensor) -> tuple[Tensor, Tensor]:
     return hidden, certain
 
 
-def lips(crops: Tensor) -> Tensor:
-    """The middle of crops of mouths (B, 3, P, P), which the discriminator judges: cheeks hardly change."""
-    return crops[..., CROP_SIDE // 6 : -CROP_SIDE // 6, CROP_SIDE // 6 : -CROP_SIDE // 6]
+def beside(crops: Tensor, warped: Tensor, judged: Tensor) -> Tensor:
+    """What the discriminator sees of the crops of mouths (B, 3, P, P) with the numbers `judged` (M,): their middle,
+    because cheeks hardly change, and that of the warped source beside it, (M, 6, p, p)."""
+    edge = CROP_SIDE // 6
+    return torch.cat([crops[judged], warped[judged]], dim=1)[..., edge:-edge, edge:-edge]

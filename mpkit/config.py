@@ -143,7 +143,7 @@ class DiscriminatorConfig(_JsonConfig):
     widths: tuple[int, ...] = (64, 128, 256, 512)  # of each; all but the last convolution halve the picture
     normalization_groups: int = 32
     spectral_normalization: bool = True
-    channels: int = 3  # of what is judged; 6: a picture, and what it was made of beside it
+    channels: int = 3  # of its input; 6: a picture, and the source that it was made of
 
 
 @dataclass(frozen=True)
@@ -258,9 +258,16 @@ DISCRIMINATORS = {
     "base256": DiscriminatorConfig(preset="base256"),
     "base512": DiscriminatorConfig(),
     "crops": DiscriminatorConfig(preset="crops", scales=1, widths=(32, 64, 96), normalization_groups=8),
-    # of stage mouth. With spectral normalization, and without the source, it did not tell fog from teeth
-    # (docs/training-log.md, 19.).
-    "mouths": DiscriminatorConfig("mouths", 2, (48, 96, 128), 8, spectral_normalization=False, channels=6),
+    # Stage mouth's. With spectral normalization, and without the source, it did not learn to tell blurred teeth from
+    # sharp ones (docs/training-log.md, 19.).
+    "mouths": DiscriminatorConfig(
+        preset="mouths",
+        scales=2,
+        widths=(48, 96, 128),
+        normalization_groups=8,
+        spectral_normalization=False,
+        channels=6,
+    ),
 }
 
 

@@ -49,8 +49,8 @@ def test_invented_colours_are_marked_unreliable(person):
     assert shares[0] < 1e-3 < shares[1] < 0.2
 
 
-def test_what_a_closed_eye_or_mouth_hides_is_unreliable():
-    """An eye would be learned without its iris, and a mouth without the gaps between its teeth."""
+def test_what_closed_eyes_and_mouths_hide_is_unreliable():
+    """An eye would be learned without its iris. Insides of mouths: test_mouth_interior.py."""
     picture, known = np.full((32, 32, 4), 0.5, np.float32), np.ones((32, 32), np.float32)
     part = np.full((32, 32), PARTS.index("skin"))
     part[4:8], part[20:24] = PARTS.index("eye"), PARTS.index("mouth")

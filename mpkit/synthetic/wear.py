@@ -14,7 +14,7 @@ PARTS = ("skin", "mouth", "tongue", "eye", "teeth", "hair", "cover", "glasses")
 AZIMUTHS, ROWS = 72, 26  # columns and rows of a shell
 TEETH_COLUMNS, TEETH_ROWS = 15, 4  # of each arch
 # Of upper incisors, canonical units of 17 cm. Where 36 of the London set smile with teeth, the edge of the lower lip
-# lies 0.040 (median) below the line of their closed lips, and teeth reach nearly as far.
+# lies 0.040 (median) below the line of their closed lips. Their teeth end above it, so a little less is set here.
 UPPER_EDGE = 0.03  # their edges below the line of the closed lips
 TOOTH_HEIGHT = 0.055
 OVERBITE = 0.012  # by which they overlap the lower ones

@@ -27,7 +27,7 @@ class TrainConfig:
     drivers: int = 2  # driver frames of each person; enhancer and student have none
     learning_rate: float = 5e-4  # after the warm-up
     last_learning_rate: float = 1e-6  # at the end of the cosine schedule
-    discriminator_rate: float = 1.0  # the discriminator's learning rate, as a multiple of that
+    discriminator_rate: float = 1.0  # learning rate of the discriminator over that of the other networks
     warmup: int = 200  # steps in which the learning rate rises
     # of AdamW; the paper uses 0.5 for the first; with small batches the warp generators then stop learning
     betas: tuple[float, float] = (0.9, 0.999)

@@ -48,9 +48,7 @@ class MouthCrops(NamedTuple):
 
     warped: Tensor  # (B, 3, P, P) the source picture
     result: Tensor  # (B, 3, P, P) with the mouth layer over it
-    target: (
-        Tensor  # (B, 3, P, P) the driver's picture; where its colours are invented, the result: no loss counts there
-    )
+    target: Tensor  # (B, 3, P, P) the driver's picture; the result where its colours are invented, so no loss counts
     alpha: Tensor  # (B, 1, P, P) of the layer
     # (M,) numbers of those that the discriminator sees: they show, in reliable colours, what the source hides. Renders
     # are among them, because photographs show few mouths that are wide open.
@@ -100,12 +98,12 @@ class MouthObjective(GanObjective):
         }
         if self.perceptual:
             terms["perceptual"] = self.perceptual(result, target)
-        terms |= self.gan_terms(*(beside(picture, warped, judged) for picture in (target, result)))
+        terms |= self.gan_terms(*(discriminator_input(picture, warped, judged) for picture in (target, result)))
         return Losses(self.weighted(terms), terms, MouthCrops(warped, result, target, alpha, judged))
 
     def discriminator_loss(self, pairs: Pairs, crops: MouthCrops) -> Tensor:
         return self.hinge_loss(
-            *(beside(picture, crops.warped, crops.judged) for picture in (crops.target, crops.result))
+            *(discriminator_input(picture, crops.warped, crops.judged) for picture in (crops.target, crops.result))
         )
 
     def pictures(self, pairs: Pairs, crops: MouthCrops) -> list[Tensor]:
@@ -133,8 +131,8 @@ def hidden_mouth(pairs: Pairs, points: Tensor) -> tuple[Tensor, Tensor]:
     return hidden, certain
 
 
-def beside(crops: Tensor, warped: Tensor, judged: Tensor) -> Tensor:
-    """What the discriminator sees of the crops of mouths (B, 3, P, P) with the numbers `judged` (M,): their middle,
-    because cheeks hardly change, and that of the warped source beside it, (M, 6, p, p)."""
+def discriminator_input(crops: Tensor, warped: Tensor, judged: Tensor) -> Tensor:
+    """What the discriminator sees, (M, 6, p, p): of the crops of mouths (B, 3, P, P) with the numbers `judged` (M,) the
+    middle, because cheeks hardly change, and as three more channels that of the warped source, (B, 3, P, P)."""
     edge = CROP_SIDE // 6
     return torch.cat([crops[judged], warped[judged]], dim=1)[..., edge:-edge, edge:-edge]

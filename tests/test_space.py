@@ -212,7 +212,9 @@ def wait_for(address, process, printed):
             assert answer.status == 200
             return
         time.sleep(0.2)
-    pytest.fail(f"the page did not start:\n{printed.read_text()[-3000:]}")
+    os.killpg(process.pid, signal.SIGUSR1)  # where does it wait?
+    time.sleep(1)
+    pytest.fail(f"the page did not start:\n{printed.read_text()[-12000:]}")
 
 
 def animate(client, portrait, motion="Nod", **choices):

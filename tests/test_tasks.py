@@ -29,6 +29,12 @@ def test_a_forked_process_leaves_the_tasks_of_its_parent_alone():
     run(FORK)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_does_not_wait_until_a_task_is_closed():
+    """MediaPipe may wait for ever there, for a lock that a thread of the parent held."""
+    run(FORK.replace("tracker.detect(grey)", "tracker.detect(grey); tracker._task.close = threading.Event().wait"))
+
+
 CYCLES = """
 import gc
 from mpkit.faces.matte import Matte
@@ -47,7 +53,7 @@ print("done")
 
 
 FORK = """
-import gc, os, time
+import gc, os, threading, time
 import numpy as np
 from mpkit.faces.matte import Matte
 from mpkit.faces.mediapipe_tracker import MediaPipeTracker

@@ -2,15 +2,20 @@
 
 Processes are forked and the model is on "cuda" before, as there; in the fork it is on the CPU. PYTHONPATH holds the
 page, PORT its port. Prints facts as lines of JSON: two before the page starts, and one for each GPU that is asked for.
+On SIGUSR1, this process and its forks print where they are.
 """
 
 import concurrent.futures
 import contextlib
+import faulthandler
 import json
+import signal
 import tempfile
 from pathlib import Path
 
 import torch
+
+faulthandler.register(signal.SIGUSR1)
 
 # What `spaces` expects of a build of torch for CUDA.
 torch.version.cuda = torch.version.cuda or "12.8"

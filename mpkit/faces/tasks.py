@@ -18,7 +18,8 @@ from mpkit.errors import MpkitError
 SYSTEM_LIBRARIES = {"libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2"}
 
 _open_tasks = weakref.WeakSet()
-_tasks_of_parents = []  # of a forked process: kept for ever, see `_keep_tasks_of_parents`
+_tasks_of_parents = []  # of a forked process: kept for ever, see `_after_fork`
+_forked = False  # is this a forked process, as ZeroGPU's are?
 
 
 class MediaPipeTask:
@@ -41,7 +42,8 @@ class MediaPipeTask:
         self._close.atexit = False
 
     def close(self) -> None:
-        """Closes the task. In a process that was forked since, it does nothing."""
+        """Closes the task; a forked process does not wait for that. In a process that was forked since, it does
+        nothing."""
         self._close()
 
     def __enter__(self):
@@ -60,18 +62,26 @@ class MediaPipeTask:
 
 
 def _close_in(process: int, task) -> None:
-    if os.getpid() == process:
+    if os.getpid() != process:
+        return
+    if _forked:
+        # MediaPipe's threads register in a list whose lock may have been held when this process was forked. The end of
+        # such a thread, and so of its task, waits for that lock: in about one of 100 forks, for ever.
+        threading.Thread(target=task.close, daemon=True).start()
+    else:
         task.close()
 
 
-def _keep_tasks_of_parents() -> None:
-    """Called in a forked process, as ZeroGPU's are. It has none of the threads for which an open task of its parent
-    would wait, for ever, when it is closed or deleted."""
+def _after_fork() -> None:
+    """Called in a forked process. It has none of the threads for which an open task of its parent would wait, for
+    ever, when it is closed or deleted."""
+    global _forked
+    _forked = True
     _tasks_of_parents.extend(_open_tasks)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_keep_tasks_of_parents)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _create_task(kind: str, model: Path | bytes, options: dict):

@@ -1,7 +1,10 @@
 """Facial actions and gaze by the fit of the linear face model to the landmarks of tracked faces (ours).
 
 The fit is the most probable one under Gaussian errors and priors, with actions >= 0: one linear system a face, its
-bounds by an active set. Faces of one person share their shape, which is fitted to several of them.
+bounds by an active set. In the prior, both sides of an action are nearly equal: few expressions are lopsided, while
+errors of landmarks are. Faces of one person share their shape, which is fitted to several of them. With a known shape
+the gaze is divided by its mean response to the true one, because irises are read too small. Actions are not: several of
+them move the same lips, and each, divided, would move them too far together.
 """
 
 import functools
@@ -16,13 +19,19 @@ from mpkit.faces.face_model import (
     FITTED,
     FITTED_ACTIONS,
     Equations,
+    FaceModel,
     fitted_points,
     load_face_model,
     pose_columns,
 )
 
+SIDES = [  # an action of the left side of the face, the same of the right side; mouthLeft is a direction
+    (FITTED.index(name), FITTED.index(name.replace("Left", "Right")))
+    for name in FITTED
+    if name.endswith("Left") and name not in ("jawLeft", "mouthLeft")
+]
+SIDES_ALIKE = 0.9  # correlation of both sides of an action: of the tracker's coefficients in 11 clips, their median
 BLINKS = [FITTED.index("eyeBlinkRight"), FITTED.index("eyeBlinkLeft")]  # of the eye on the picture's left, the other
-IRIS_WEIGHT = 20.0  # of an iris, which is the mean of five landmarks
 HIDDEN_IRIS = 0.6  # eyeBlink from which an iris is not seen; what the tracker says of it then is a guess
 LASSO = 1.0  # slope of an action's prior at 0, per whole action: it makes small ones 0
 STEP_SPREAD = 0.25  # standard deviation of an action's change from frame to frame
@@ -32,12 +41,16 @@ MAX_COORDINATE = 3.0  # canonical units; landmarks farther from the head's centr
 MIN_PRECISION = 1e-3  # of the correction of the pose
 
 
-@functools.lru_cache(maxsize=2)
-def _equations(own_shape: bool) -> Equations:
+def equations_of(model: FaceModel, own_shape: bool) -> Equations:
     """The equations of a fit: actions, shape where `own_shape`, errors, pose."""
-    model = load_face_model()
     shapes = model.shapes if own_shape else model.shapes[:0]
     return Equations(model, np.concatenate([model.offsets, shapes, model.errors, pose_columns(model.mean)]))
+
+
+@functools.lru_cache(maxsize=2)
+def _bundled_equations(own_shape: bool) -> Equations:
+    """Those of the bundled model."""
+    return equations_of(load_face_model(), own_shape)
 
 
 def nonnegative_minimum(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -61,15 +74,17 @@ class ActionFitter:
 
     shape: the person's (K,), see `shape_of`; None: every face is fitted with a shape of its own.
     smooth: whether an action is drawn towards that of the frame before in the same shot, where its landmarks say little
-    about it. It is not late: what landmarks show counts at once."""
+    about it. It is not late: what landmarks show counts at once.
+    equations: with a shape if `shape` is None, else without; those of the bundled model if None."""
 
-    def __init__(self, shape: np.ndarray | None = None, smooth: bool = False):
-        self.model, self.shape, self.smooth = load_face_model(), shape, smooth
-        self.last: tuple[Face, np.ndarray] | None = None  # the last plausible face, and its actions (A,)
-        self.equations = _equations(shape is None)
-        self.precision = np.ones(len(self.equations.columns))
-        self.precision[: len(FITTED)] = 1 / self.model.spread**2
-        self.precision[-7:] = MIN_PRECISION
+    def __init__(self, shape: np.ndarray | None = None, smooth: bool = False, equations: Equations | None = None):
+        self.equations = equations or _bundled_equations(shape is None)
+        self.model, self.shape, self.smooth = self.equations.model, shape, smooth
+        self.last: tuple[Face, np.ndarray] | None = None  # the last plausible face, and its most probable actions (A,)
+        self.response = np.ones(len(FITTED)) if shape is None else self.model.response
+        self.precision = np.eye(len(self.equations.columns))
+        self.precision[: len(FITTED), : len(FITTED)] = prior_precision(self.model.spread)
+        self.precision[-7:] *= MIN_PRECISION
 
     def __call__(self, face: Face) -> Face:
         """The face with fitted actions and gaze; as it is, if its tracker gives no coefficients to fit with."""
@@ -85,10 +100,11 @@ class ActionFitter:
         if not is_plausible(points):
             return np.zeros(len(FITTED))
         actions = self._actions(face, points, np.zeros(2))
-        if actions[BLINKS].max() > 0.1:
-            actions = self._actions(face, points, actions[BLINKS])
+        closed = actions[BLINKS]
+        if closed.max() > 0.1:
+            actions = self._actions(face, points, closed)
         self.last = face, actions
-        return actions
+        return actions / self.response
 
     def _actions(self, face: Face, points: np.ndarray, closed: np.ndarray) -> np.ndarray:
         """The actions (A,) for eyes that are `closed` (2,)."""
@@ -100,15 +116,24 @@ class ActionFitter:
         centre, count = self.model.mean, len(FITTED)
         if self.shape is not None:
             centre = centre + np.tensordot(self.shape, self.model.shapes, 1)
-        open_irises = IRIS_WEIGHT * (1 - closed / HIDDEN_IRIS).clip(0, 1)
+        open_irises = self.model.weights[-2:] * (1 - closed / HIDDEN_IRIS).clip(0, 1)
         matrix, vector = self.equations.of(points - centre, face.rotation[2], open_irises)
-        precision, hints = self.precision.copy(), np.zeros(count)
+        hints = np.zeros(count)
         hints[: len(FITTED_ACTIONS)] = face.coefficients[_FITTED_INDICES]
-        vector[:count] += self.model.hint * hints / self.model.spread**2 - LASSO
+        matrix = matrix + self.precision
+        vector[:count] += self.precision[:count, :count] @ (self.model.hint * hints) - LASSO
         if self.smooth and self.last and same_shot(face, self.last[0]):
             vector[:count] += self.last[1] / STEP_SPREAD**2
-            precision[:count] += 1 / STEP_SPREAD**2
-        return matrix + np.diag(precision), vector
+            matrix[range(count), range(count)] += 1 / STEP_SPREAD**2
+        return matrix, vector
+
+
+def prior_precision(spread: np.ndarray) -> np.ndarray:
+    """The precision (A, A) of the prior of actions with standard deviations (A,); both sides of one are alike."""
+    covariance = np.diag(spread**2)
+    for left, right in SIDES:
+        covariance[left, right] = covariance[right, left] = SIDES_ALIKE * spread[left] * spread[right]
+    return np.linalg.inv(covariance)
 
 
 def is_plausible(points: np.ndarray) -> bool:
@@ -124,10 +149,11 @@ def without(matrix: np.ndarray, vector: np.ndarray, others: np.ndarray) -> tuple
     return matrix[np.ix_(kept, kept)] - cross.T @ solved[:, :-1], vector[kept] - cross.T @ solved[:, -1]
 
 
-def shape_of(faces: Iterable[Face]) -> np.ndarray | None:
+def shape_of(faces: Iterable[Face], equations: Equations | None = None) -> np.ndarray | None:
     """The shape (K,) that faces of one person share. Their actions must have been fitted; each with a shape of its own
-    is enough. None where there is no face to fit it to, or where a tracker gives no coefficients."""
-    fitter, systems = ActionFitter(), []
+    is enough. None where there is no face to fit it to, or where a tracker gives no coefficients. equations: with a
+    shape; those of the bundled model if None."""
+    fitter, systems = ActionFitter(equations=equations), []
     size = len(fitter.model.shapes)
     for face in faces:
         if face.coefficients is None:

@@ -2,7 +2,7 @@
 
 A landmark is mean + shape @ shapes + actions @ offsets + error @ errors, moved by a small correction of the tracked
 pose. `offsets` are what the tracker sees of whole actions of the synthetic heads (`synthetic.anatomy`), so an action of
-0.5 means half of the same known offset in a driver, a lifted still and a render. `synthetic.find_face_model` makes it.
+0.5 means half of the same known offset in a driver, a lifted still and a render. `data.find_face_model` makes it.
 """
 
 import functools
@@ -37,6 +37,7 @@ class FaceModel(NamedTuple):
     errors: np.ndarray  # (E, P, 3) one standard deviation of each component of the tracker's error in one frame
     spread: np.ndarray  # (A,) standard deviation of each action's prior
     hint: np.ndarray  # (A,) the mean of the prior, as a factor of the tracker's own coefficient
+    response: np.ndarray  # (A,) what a fitted gaze is of the true one, on average; 1 for actions
 
 
 @functools.lru_cache(maxsize=1)

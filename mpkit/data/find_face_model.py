@@ -1,31 +1,36 @@
 """Makes `mpkit/assets/face_model.npz`, the linear face model to which facial actions are fitted (`faces.face_model`).
 
-    python -m mpkit.synthetic.find_face_model OUTPUT.npz NEUTRAL
+    python -m mpkit.data.find_face_model OUTPUT.npz NEUTRAL
 
 NEUTRAL is a folder of frontal portraits of different people without an expression, one of each. The bundled file was
-made of the 52 neutral portraits with even numbers of the Face Research Lab London Set (CC BY 4.0); those with odd
-numbers were kept to measure the fit. It renders and tracks CALIBRATED people, which takes about twenty minutes.
+made of the 51 neutral portraits with even numbers of the Face Research Lab London Set (CC BY 4.0); those with odd
+numbers were kept to measure the fit. It renders and tracks synthetic people and lifts the portraits, see
+`data.calibration`, which takes about twenty minutes.
 
 offsets   what an action moves on the average synthetic head, plus how the tracker sees it differently: a regression
-          over renders of people with single actions, against the same people without an expression
+          over pictures of people with few actions, against the mean of the same people. Irises count where open: the
+          tracker moves them by half as much as they move sideways, and by a fifth up and down
 mean      the average head, moved to the mean of the portraits, because the tracker sees real faces differently
-shapes    principal components of synthetic people and portraits, and of smooth deformations of any place
+shapes    principal components of synthetic people and portraits, and of smooth deformations of any place; then where
+          irises of portraits are beyond them
 errors    principal components of what the regression does not explain
+response  the slope of the most probable gaze over the true one of those pictures
 """
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from mpkit.actions import ACTIONS, with_gaze
+from mpkit.data.calibration import Calibration, calibrate
+from mpkit.faces.action_fit import BLINKS, HIDDEN_IRIS, ActionFitter, equations_of, shape_of
 from mpkit.faces.canonical import CANONICAL_FACE, FACE_TRIANGLES
-from mpkit.faces.face import Face, Tracker
+from mpkit.faces.face import Face
 from mpkit.faces.face_model import (
     DEPTH_WEIGHT,
     FITTED,
-    FITTED_ACTIONS,
+    LANDMARK_ERROR,
     FaceModel,
     fitted_points,
     irises_in_eyes,
@@ -40,17 +45,16 @@ from mpkit.synthetic.anatomy import (
     load_template,
     sample_identity,
 )
-from mpkit.synthetic.heads import Person, render_person, sample_person
-from mpkit.synthetic.poses import rotation_matrix, sample_motion
 
 PEOPLE = range(610_000, 610_600)  # seeds of people without renders
-CALIBRATED, CALIBRATION_SEED, FRAMES = 263, 540_000, 9  # people that are rendered, in so many frames each
-SIZE = 256  # pixels of a render
 RIDGE = 4.0  # of the regression, in frames that show the action whole
 SHAPES, ERRORS = 60, 15  # components
 REAL_SHARE = 0.7  # of the portraits' covariance
 SMOOTH_SHAPES = ((0.006, 0.25), (0.004, 0.06))  # standard deviation and length of deformations, canonical units
-ERROR_SCALE = 0.3  # most of what the regression leaves is a person's own way to do an action, not an error
+# Both chosen by the correlation of fitted and true actions, and of the gaze with the irises of clips.
+ERROR_SCALE = 0.5  # part of what the regression leaves is a person's own way to do an action, not an error
+IRIS_WEIGHT = 8.0  # of an iris, which is the mean of five landmarks
+DIRECTIONS = FITTED[-4:]  # of the gaze
 OUTLINE_WEIGHT = 0.5  # the tracker's landmarks slide along the outline of the face
 # fmt: off
 OUTLINE = (
@@ -58,7 +62,6 @@ OUTLINE = (
     136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )
 # fmt: on
-SIDEWAYS = ("jawLeft", "jawRight", "jawForward", "mouthLeft", "mouthRight")  # actions that are drawn less often
 HINT = {"mouthSmile": 0.7, "mouthUpperUp": 0.5}  # how far the tracker's own coefficients are believed; 0 for others
 # Standard deviations of actions: how far people of 44 clips raise them, less for those that landmarks show poorly. That
 # of mouthClose nearly forbids it: an open jaw whose lips are closed is rare, and else closed lips were fitted as one.
@@ -70,14 +73,6 @@ SPREAD = {
     "mouthShrugLower": 0.18, "mouthShrugUpper": 0.27, "mouthSmile": 0.39, "mouthStretch": 0.24, "mouthUpperUp": 0.3,
     "noseSneer": 0.12, "tongueOut": 0.075, "right": 0.3, "left": 0.3, "down": 0.3, "up": 0.3,
 }  # fmt: skip
-
-
-class Calibration(NamedTuple):
-    """K tracked renders of synthetic people."""
-
-    faces: list[Face]
-    people: np.ndarray  # (K,) number of the person
-    actions: np.ndarray  # (K, A) true ones of FITTED; the first frame that is rendered of each person is at rest
 
 
 def geometric_offsets() -> np.ndarray:
@@ -110,83 +105,45 @@ def neutral_points(vertices: np.ndarray) -> np.ndarray:
     return irises_in_eyes(np.concatenate([landmarks_on(vertices), irises])).astype(np.float32)
 
 
-def calibrate(tracker: Tracker) -> Calibration:
-    """Renders CALIBRATED photographed people, each at rest and in FRAMES - 1 random combinations of a few actions."""
-    faces, people, actions = [], [], []
-    seed, person_count = CALIBRATION_SEED, 0
-    while person_count < CALIBRATED:
-        rng = np.random.default_rng(seed)
-        seed, person = seed + 1, sample_person(rng)
-        if person.style.kind != "photo":
-            continue
-        for face, shown in _tracked_frames(person, rng, tracker):
-            faces.append(face)
-            people.append(person_count)
-            actions.append(shown)
-        person_count += 1
-    return Calibration(faces, np.array(people), np.float32(actions))
-
-
-def _tracked_frames(person: Person, rng: np.random.Generator, tracker: Tracker):
-    nearness = rng.uniform(0, 0.2)
-    for index in range(FRAMES):
-        motion, gaze = sample_motion(rng, neutral=True), np.zeros(2)
-        if index:
-            shown, gaze = few_actions(rng)
-            yaw, pitch, roll = rng.normal(0, (12, 7, 5)).tolist()
-            motion = motion._replace(actions=with_gaze(shown, gaze), rotation=rotation_matrix(yaw, pitch, roll))
-        picture = render_person(person, motion, SIZE, nearness, np.zeros(2))["images"][..., :3]
-        if found := tracker.detect(np.ascontiguousarray(picture)):
-            yield found[0], fitted_actions(motion.actions, gaze)
-
-
-def few_actions(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One to three random actions (52,), sometimes with an open jaw or one of SIDEWAYS, and a gaze (2,)."""
-    sides = [name for name in ACTIONS if not name.startswith(("eyeLook", "tongue", "jaw", "mouthClose"))]
-    groups = sorted({name.replace("Left", "").replace("Right", "") for name in sides} - {"mouth"})
-    values = dict.fromkeys(ACTIONS, 0.0)
-    for group in rng.choice(groups, rng.integers(1, 4), replace=False):
-        for name in [name for name in (group, group + "Left", group + "Right") if name in ACTIONS]:
-            values[name] = rng.uniform(0.3, 1) * (rng.random() < 0.88)
-    if rng.random() < 0.35:
-        values["jawOpen"] = rng.uniform(0.1, 0.8)
-        values["mouthClose"] = values["jawOpen"] * (rng.random() < 0.2)
-    if rng.random() < 0.12:
-        values[str(rng.choice(SIDEWAYS))] = rng.uniform(0.3, 1)
-    gaze = rng.uniform(-1, 1, 2) * (rng.random() < 0.7)
-    return np.float32(list(values.values())), gaze
-
-
-def fitted_actions(actions: np.ndarray, gaze: np.ndarray) -> np.ndarray:
-    """The actions (A,) of FITTED for 52 actions and a gaze."""
-    x, y = gaze
-    listed = actions[[ACTIONS.index(name) for name in FITTED_ACTIONS]]
-    return np.append(listed, np.maximum((x, -x, y, -y), 0)).astype(np.float32)
-
-
 def seen_offsets(geometric: np.ndarray, mean: np.ndarray, data: Calibration) -> tuple[np.ndarray, np.ndarray]:
-    """The offsets (A, P, 3) as the tracker sees them, and what is left in each frame, (K, P, 3).
+    """The offsets (A, P, 3) as the tracker sees them, and what is left in each picture, (K, P, 3).
 
-    Each frame counts against its person's first one, and once more mirrored."""
-    points = np.stack([fitted_points(face) for face in data.faces])
-    first = {person: index for index, person in reversed(list(enumerate(data.people)))}
-    later = np.array([index for index, person in enumerate(data.people) if index != first[person]])
-    base = np.array([first[data.people[index]] for index in later])
-    change = data.actions[later] - data.actions[base]
-    rest = points[later] - points[base] - np.tensordot(change, geometric, 1)
-    rest = np.stack([without_pose(r, mean, data.faces[index].rotation[2]) for r, index in zip(rest, later)])
-    actions, landmarks = _mirror_orders()
-    mirrored = rest[:, landmarks] * np.float32((-1, 1, 1))
-    change, rest = np.concatenate([change, change[:, actions]]), np.concatenate([rest, mirrored])
-    flat = rest.reshape(len(rest), -1)
-    slopes = np.linalg.solve(change.T @ change + RIDGE * np.eye(change.shape[1]), change.T @ flat)
-    offsets = geometric + slopes.reshape(geometric.shape)
-    offsets[-4:] = geometric[-4:]
-    offsets[:-4, -2:] = 0  # the gaze alone moves irises
-    return offsets, (flat - change @ slopes).reshape(rest.shape)[: len(later)] / np.sqrt(2)
+    Each picture counts against the mean of its person's, and once more mirrored; its irises as far as they are open."""
+    points, actions = np.stack([fitted_points(face) for face in data.faces]), data.actions
+    views = np.stack([face.rotation[2] for face in data.faces])
+    seen = seen_irises(data.actions)
+    sizes = np.bincount(data.people)[data.people]
+    change = _less_mean(actions, data.people)
+    rest = _less_mean(points - np.tensordot(actions, geometric, 1), data.people)
+    rest = np.stack([without_pose(r, mean, view) for r, view in zip(rest, views)])
+    orders, landmarks = mirror_orders()
+    change = np.concatenate([change, change[:, orders]])
+    rest = np.concatenate([rest, rest[:, landmarks] * np.float32((-1, 1, 1))])
+    slopes = _slopes(change, rest.reshape(len(rest), -1)).reshape(geometric.shape)
+    weights = np.concatenate([seen, seen[:, ::-1]])
+    for eye in range(2):
+        slopes[:, eye - 2] = _slopes(change * weights[:, eye, None], rest[:, eye - 2] * weights[:, eye, None])
+    left = rest - np.tensordot(change, slopes, 1)
+    left *= np.sqrt(1 / (1 - 1 / np.maximum(np.tile(sizes, 2), 2)))[:, None, None]
+    return geometric + slopes, left[: len(points)]
 
 
-def _mirror_orders() -> tuple[np.ndarray, np.ndarray]:
+def seen_irises(actions: np.ndarray) -> np.ndarray:
+    """How far irises are seen, in [0, 1], (K, 2), for actions (K, A)."""
+    return (1 - actions[:, BLINKS] / HIDDEN_IRIS).clip(0, 1)
+
+
+def _slopes(change: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The slopes (A, V) of a ridge regression of values (K, V) on actions (K, A)."""
+    return np.linalg.solve(change.T @ change + RIDGE * np.eye(change.shape[1]), change.T @ values)
+
+
+def _less_mean(values: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Values (K, ...) less the mean of the same person's."""
+    return values - np.stack([values[people == person].mean(0) for person in people])
+
+
+def mirror_orders() -> tuple[np.ndarray, np.ndarray]:
     """For each action of FITTED, and each point, the one that takes its place in a mirrored face."""
     sides = {"Left": "Right", "Right": "Left", "left": "right", "right": "left"}
     actions = []
@@ -227,13 +184,44 @@ def shape_components(synthetic: np.ndarray, real: np.ndarray, mean: np.ndarray) 
     return (vectors[:, -SHAPES:] * np.sqrt(values[-SHAPES:])).T[::-1].reshape(SHAPES, -1, 3)
 
 
+def iris_shapes(shapes: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Where people who look at the camera have their irises beyond what shapes (K, P, 3) of the face explain: four more
+    components (4, P, 3), from deviations of portraits (M, P, 3)."""
+    skin = shapes[:, :-2].reshape(len(shapes), -1)
+    precision = skin @ skin.T / LANDMARK_ERROR**2 + np.eye(len(shapes))
+    weights = np.linalg.solve(precision, skin @ real[:, :-2].reshape(len(real), -1).T / LANDMARK_ERROR**2)
+    left = (real - np.tensordot(weights.T, shapes, 1))[:, -2:, :2].reshape(len(real), -1)
+    _, scale, vectors = np.linalg.svd(left, full_matrices=False)
+    components = np.zeros((4, *shapes.shape[1:]))
+    components[:, -2:, :2] = (scale[:, None] / np.sqrt(len(real)) * vectors).reshape(4, 2, 2)
+    return components
+
+
 def error_components(left: np.ndarray) -> np.ndarray:
-    """ERRORS components (E, P, 3) of what the regression leaves (K, P, 3); irises have none."""
-    flat = left.reshape(len(left), -1).copy()
-    flat[:, -6:] = 0
-    _, values, vectors = np.linalg.svd(flat[::3], full_matrices=False)
-    scale = ERROR_SCALE * values[:ERRORS, None] / np.sqrt(len(flat) / 3)
-    return (scale * vectors[:ERRORS]).reshape(ERRORS, -1, 3)
+    """The ERRORS principal components (E, P, 3) of what the regression leaves (K, P, 3); irises have none."""
+    skin = left[:, :-2].reshape(len(left), -1)
+    _, scale, vectors = np.linalg.svd(skin, full_matrices=False)
+    errors = np.zeros((ERRORS, *left.shape[1:]))
+    errors[:, :-2] = (ERROR_SCALE * scale[:ERRORS, None] / np.sqrt(len(left)) * vectors[:ERRORS]).reshape(ERRORS, -1, 3)
+    return errors
+
+
+def mean_response(model: FaceModel, data: Calibration) -> np.ndarray:
+    """The slope (A,) of the fitted gaze over the true one, the mean of both sides, in pictures that show the irises; 1
+    for actions. Each person's pictures share their shape."""
+    alone, shared = (equations_of(model, own_shape) for own_shape in (True, False))
+    fits = np.zeros_like(data.actions)
+    for person in np.unique(data.people):
+        indices = np.flatnonzero(data.people == person)
+        faces = [ActionFitter(equations=alone)(data.faces[index]) for index in indices]
+        fitter = ActionFitter(shape_of(faces, alone), equations=shared)
+        fits[indices] = [fitter.fit(face) for face in faces]
+    open_eyes = seen_irises(data.actions).min(1) > 0.5
+    slopes = np.ones(len(FITTED))
+    for index in map(FITTED.index, DIRECTIONS):
+        true = _less_mean(data.actions[open_eyes, index], data.people[open_eyes])
+        slopes[index] = true @ fits[open_eyes, index] / max(true @ true, 1e-6)
+    return (slopes + slopes[mirror_orders()[0]]) / 2
 
 
 def outward_normals(points: np.ndarray) -> np.ndarray:
@@ -260,26 +248,32 @@ def find_face_model(portraits: list[Face], data: Calibration) -> FaceModel:
     real = [without_pose(fitted_points(face) - head, head, np.zeros(3)) for face in portraits]
     mean = head + np.mean(real, 0)
     people = np.stack([neutral_points(sample_identity(np.random.default_rng(seed)).neutral) for seed in PEOPLE])
+    deviations = np.stack(real) - np.mean(real, 0)
+    shapes = shape_components(people - people.mean(0), deviations, head)
     weights = np.ones(len(mean))
     weights[list(OUTLINE)] = OUTLINE_WEIGHT
-    return FaceModel(
+    weights[-2:] = IRIS_WEIGHT
+    model = FaceModel(
         mean=mean,
         normals=outward_normals(mean),
         weights=weights,
         offsets=offsets,
-        shapes=shape_components(people - people.mean(0), np.stack(real) - np.mean(real, 0), head),
+        shapes=np.concatenate([shapes, iris_shapes(shapes, deviations)]),
         errors=error_components(left),
         spread=by_name(SPREAD),
         hint=by_name(HINT),
+        response=np.ones(len(FITTED)),
     )
+    model = FaceModel(*(np.float32(part) for part in model))
+    return model._replace(response=mean_response(model, data))
 
 
 def main(output: str, folder: str) -> None:
     """Writes the file."""
     with make_tracker() as tracker:
         pictures = [read_image(path) for path in sorted(Path(folder).iterdir()) if is_still(path)]
-        portraits = [found[0] for picture in pictures if (found := tracker.detect(picture))]
-        model = find_face_model(portraits, calibrate(tracker))
+        stills = [(picture, found[0]) for picture in pictures if (found := tracker.detect(picture))]
+        model = find_face_model([face for _, face in stills], calibrate(tracker, stills))
     np.savez_compressed(output, **{name: part.astype(np.float16) for name, part in model._asdict().items()})
 
 

@@ -18,6 +18,7 @@ from mpkit.faces.crop import cut
 from mpkit.geometry import identity_flow
 from mpkit.media.images import read_image
 from mpkit.networks.detail import Detail, identity_trace
+from mpkit.networks.mouth import MouthLayer
 
 SIZE = 32
 JAW = np.float32([name == "jawOpen" for name in ACTIONS])
@@ -68,6 +69,19 @@ def test_an_error_is_taken_off_at_the_source_point_that_is_sampled():
     inside = (..., slice(2, -2), slice(step + 2, -2))
     torch.testing.assert_close(corrected.flow[inside], expected[inside], atol=1e-4, rtol=0)
     assert corrected.mask[inside].min() > 0.999
+
+
+def test_the_mouth_layer_is_corrected_only_where_the_source_is_shown():
+    """A smiling source, over whose teeth the layer is drawn at rest too, keeps the layer in the gap that opens."""
+    placement = torch.tensor([[[2.0, 0, 0], [0, 2.0, 0]]])  # the layer covers the middle half of the view
+    texture = torch.cat([torch.rand(1, 3, 8, 8), torch.full((1, 1, 8, 8), 0.75)], dim=1)
+    still = make_detail(0, 0.0)._replace(mask=torch.ones(1, 1, SIZE, SIZE), mouth=MouthLayer(texture, placement))
+    at_rest = RestError.of(still)
+    assert at_rest.removed_from(still).mouth.texture[:, 3].max() == 0
+    hidden = torch.ones(1, 1, SIZE, SIZE)
+    hidden[..., SIZE // 2 :, :] = 0  # the lower half of the view
+    alpha = at_rest.removed_from(still._replace(mask=hidden)).mouth.texture[0, 3]
+    assert alpha[:3].max() == 0 and (alpha[5:] == 0.75).all()
 
 
 def test_painted_spots_beside_the_person_are_not_shown():

@@ -4,7 +4,7 @@ The networks do not render a portrait's own motion exactly as the picture shows 
 and the mask takes what they cannot know, such as a closed eye that the tracker reads as open, for hidden. Closed lips
 that are read as open get a mouth layer. These errors are measured once, with the portrait's own motion, and taken off
 at every motion: the flow's and the mask's at the point of the source that is sampled, the layer's where it lies on the
-lips.
+lips. What the source hides has no error at rest, so there the layer stays as it is.
 """
 
 from typing import NamedTuple
@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mpkit.geometry import identity_flow, resize_flow, sample
+from mpkit.geometry import affine, identity_flow, invert_affine, resize_flow, sample
 from mpkit.networks.detail import Detail
+from mpkit.networks.mouth import MouthLayer
 
 INVERSION_STEPS = 5  # the offset's slope is about 0.1, so each step adds a digit
 
@@ -36,12 +37,17 @@ class RestError(NamedTuple):
         identity, the mask 1, and the mouth layer transparent."""
         flow = self._corrected(detail.flow)
         replaced = _at(self.replaced, resize_flow(flow, detail.mask.shape[-1]))
-        mouth = detail.mouth
-        if mouth is not None:
-            colour, alpha = mouth.texture.split([3, 1], dim=1)
-            alpha = (alpha - self.mouth).clamp_min(0) / (1 - self.mouth).clamp_min(0.01)  # what is opaque stays opaque
-            mouth = mouth._replace(texture=torch.cat([colour, alpha], dim=1))
-        return detail._replace(flow=flow, mask=(detail.mask + replaced).clamp_max(1), mouth=mouth)
+        mask = (detail.mask + replaced).clamp_max(1)
+        mouth = detail.mouth and self._corrected_mouth(detail.mouth, mask)
+        return detail._replace(flow=flow, mask=mask, mouth=mouth)
+
+    def _corrected_mouth(self, mouth: MouthLayer, mask: Tensor) -> MouthLayer:
+        """The mouth layer over a result of which `mask` (1, 1, S, S) is the share that is sampled from the source."""
+        colour, alpha = mouth.texture.split([3, 1], dim=1)
+        cells = identity_flow(*alpha.shape[2:], alpha.device, mouth.placement.dtype).movedim(1, -1)
+        shown = sample(mask, affine(invert_affine(mouth.placement), cells), padding="border")
+        less = (alpha - self.mouth).clamp_min(0) / (1 - self.mouth).clamp_min(0.01)  # what is opaque stays opaque
+        return mouth._replace(texture=torch.cat([colour, torch.lerp(alpha, less, shown)], dim=1))
 
     def _corrected(self, flow: Tensor) -> Tensor:
         """The flow (1, 2, h, w) x that solves x + offset(x) = `flow`, by a fixed-point iteration from the identity,

@@ -19,8 +19,14 @@ between (docs/training-log.md). The last ones, each from the weights of the one 
              with the recipe below, but for the discriminator, which is newer
     base     two CPU cores, 620 steps x 8, with the recipe below but for `painted`, which is newer; all of W, and the
              action encoder, frozen
-No run used L_cos or the identity loss. GAN losses count in the last two runs; in earlier ones the discriminator took
-colours in [0, 1], with which it hardly learns (docs/training-log.md, 14.). Later runs were not taken (18., 19.).
+    base     one H200, 1,467 steps x 72 from `mpkit pack`, all but the action encoder; adversarial 0.1, matching 1
+    base     two CPU cores, 290 steps x 8, G_2D and mouth, no GAN
+    mouth    two CPU cores, 1,400, 1,500 and 1,700 steps x 14, the last with the recipe below
+    base     two CPU cores, 330 steps x 8 without a GAN and 480 x 8 with one, G_2D and mouth; this G_2D is bundled
+    warps    two CPU cores, 300 steps x 24, after the readings of real frames had changed; these warps are bundled
+    base     two CPU cores, 150 steps x 8; its mouth layer is bundled
+No run used L_cos or the identity loss. Discriminators of runs before 620 x 8 took colours in [0, 1], with which they
+hardly learn (docs/training-log.md, 14.). What was tried and not taken: 18. to 20.
 """
 
 from mpkit.training.stages.base import BaseWeights

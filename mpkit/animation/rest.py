@@ -45,9 +45,9 @@ class RestError(NamedTuple):
         """The mouth layer over a result of which `mask` (1, 1, S, S) is the share that is sampled from the source."""
         colour, alpha = mouth.texture.split([3, 1], dim=1)
         cells = identity_flow(*alpha.shape[2:], alpha.device, mouth.placement.dtype).movedim(1, -1)
-        shown = sample(mask, affine(invert_affine(mouth.placement), cells), padding="border")
+        hidden = sample(1 - mask, affine(invert_affine(mouth.placement), cells), padding="border")
         less = (alpha - self.mouth).clamp_min(0) / (1 - self.mouth).clamp_min(0.01)  # what is opaque stays opaque
-        return mouth._replace(texture=torch.cat([colour, torch.lerp(alpha, less, shown)], dim=1))
+        return mouth._replace(texture=torch.cat([colour, torch.lerp(less, alpha, hidden)], dim=1))
 
     def _corrected(self, flow: Tensor) -> Tensor:
         """The flow (1, 2, h, w) x that solves x + offset(x) = `flow`, by a fixed-point iteration from the identity,

@@ -58,13 +58,12 @@ def numbers_of(face):
 @pytest.mark.parametrize("angles", [(0, 0, 0), (20, -10, 8)])
 @pytest.mark.parametrize("name", ["jawOpen", "smile", "eyeBlink", "pucker", "browInnerUp", "mouthLowerDown", "gaze_x"])
 def test_half_of_an_action_is_read_as_about_half(name, angles):
-    """With the shape of the neutral face. Faces of the model show the gaze more clearly than pictures do, to which the
-    response belongs, so what counts is the most probable one."""
+    """With the shape of the neutral face. Weak actions are drawn towards 0, all but one by less than 0.2."""
     fitter = ActionFitter(shape_of([modelled(angles=angles, noise=0.001)]))
-    fitter.response = np.ones(len(FITTED))
     wanted = vector(**{name: 0.5})
     numbers = numbers_of(fitter(modelled(angles=angles, noise=0.001, seed=1, **{name: 0.5})))
-    assert numbers[wanted > 0] == pytest.approx(0.5, abs=0.25)
+    error = 0.21 if name == "mouthLowerDown" else 0.2  # 0.206: the jaw moves the same lip
+    assert numbers[wanted > 0] == pytest.approx(0.5, abs=error)
     others = (wanted == 0) & ~np.char.startswith([*ACTIONS, "", ""], "eyeLook")
     assert np.abs(numbers[others]).max() < 0.2
 
@@ -83,7 +82,7 @@ def test_half_of_an_action_of_a_lifted_still_is_read_as_about_half():
         fitter = ActionFitter(shape_of([seen()]))
         for index, name in ((JAW, "jawOpen"), (SMILE, "smile")):
             half, whole = (fitter(seen(**{name: share})).actions[index] for share in (0.5, 1.0))
-            assert half == pytest.approx(0.5, abs=0.2) and whole > 0.75, name
+            assert half == pytest.approx(0.5, abs=0.15) and whole > 0.85, name
 
 
 def test_a_gaze_with_a_known_shape_is_divided_by_the_response():
@@ -128,7 +127,7 @@ def test_a_shape_that_is_shared_tells_an_expression_from_a_face():
         return fitter(frown).actions[brow] - fitter(rest).actions[brow]
 
     assert change(shared) > change(ActionFitter()) + 0.1
-    assert change(ActionFitter(shape_of([rest]))) > 0.4
+    assert change(ActionFitter(shape_of([rest]))) == pytest.approx(0.6, abs=0.2)
     assert shape_of([]) is None and shape_of([make_face()]) is None
 
 

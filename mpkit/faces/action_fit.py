@@ -3,8 +3,8 @@
 The fit is the most probable one under Gaussian errors and priors, with actions >= 0: one linear system a face, its
 bounds by an active set. In the prior, both sides of an action are nearly equal: few expressions are lopsided, while
 errors of landmarks are. Faces of one person share their shape, which is fitted to several of them. With a known shape
-the gaze is divided by its mean response to the true one, because irises are read too small. Actions are not: several of
-them move the same lips, and each, divided, would move them too far together.
+the gaze is divided by its mean response to the true one, because the tracker's irises move too little. Actions are
+not: several of them move the same lips, and each, divided, would move them too far together.
 """
 
 import functools
@@ -30,7 +30,7 @@ SIDES = [  # an action of the left side of the face, the same of the right side;
     for name in FITTED
     if name.endswith("Left") and name not in ("jawLeft", "mouthLeft")
 ]
-SIDES_ALIKE = 0.9  # correlation of both sides of an action: of the tracker's coefficients in 11 clips, their median
+SIDES_ALIKE = 0.9  # correlation of both sides of an action; median of the tracker's coefficients in 11 clips: 0.92
 BLINKS = [FITTED.index("eyeBlinkRight"), FITTED.index("eyeBlinkLeft")]  # of the eye on the picture's left, the other
 HIDDEN_IRIS = 0.6  # eyeBlink from which an iris is not seen; what the tracker says of it then is a guess
 LASSO = 1.0  # slope of an action's prior at 0, per whole action: it makes small ones 0

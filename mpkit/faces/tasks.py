@@ -65,8 +65,8 @@ def _close_in(process: int, task) -> None:
     if os.getpid() != process:
         return
     if _forked:
-        # MediaPipe's threads register in a list whose lock may have been held when this process was forked. The end of
-        # such a thread, and so of its task, waits for that lock: in about one of 100 forks, for ever.
+        # A lock of MediaPipe's may have been held by a thread of the parent when this process was forked. A thread of
+        # a task waits for it when it ends, and the task waits for that thread: for ever, in about one of 200 forks.
         threading.Thread(target=task.close, daemon=True).start()
     else:
         task.close()

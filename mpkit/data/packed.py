@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from mpkit.data.head_crops import CroppedPerson, PackedPeople
 from mpkit.data.lifted import lift_person, real_person
 from mpkit.data.people import PER_PERSON, People, mouth_area
 from mpkit.data.shards import save_shard
-from mpkit.data.workers import start_worker, terminal_signals_blocked
+from mpkit.data.workers import start_worker, starting_workers
 from mpkit.errors import MediaError
 from mpkit.media.paths import one_line
 from mpkit.synthetic.anatomy import Identity
@@ -60,19 +61,21 @@ class GrowingPeople(People):
         jobs = [(self.path, self._folder, size, worker, workers, seed) for worker in range(workers)]
         self._processes = [context.Process(target=_render, args=job, daemon=True) for job in jobs]
         self.close = weakref.finalize(self, _end, self._processes, self._folder)
-        with terminal_signals_blocked():
+        with starting_workers():
             for process in self._processes:
                 process.start()
 
     def _wait(self) -> None:
-        """Waits for the first people."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            working = any(process.is_alive() for process in self._processes) and time.monotonic() < deadline
-            self._refresh()
-            if len(self._shards) >= min(ENOUGH, self._population) or not working:
-                break
-            time.sleep(0.2)
+        """Waits for the first people. A bar says so when it takes long."""
+        deadline, enough = time.monotonic() + PATIENCE, min(ENOUGH, self._population)
+        with tqdm(total=enough, desc=f"first people of {self.path.name}", delay=10, leave=False) as bar:
+            while True:
+                working = any(process.is_alive() for process in self._processes) and time.monotonic() < deadline
+                self._refresh()
+                bar.update(len(self._shards) - bar.n)
+                if len(self._shards) >= enough or not working:
+                    break
+                time.sleep(0.2)
         if not self._shards:
             self.close()
             raise MediaError(f"no person of {self.path} could be rendered")

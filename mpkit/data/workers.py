@@ -16,6 +16,10 @@ from typing import Any
 
 from mpkit.errors import MpkitError
 
+# Libraries read these when a process begins. With as many threads in each worker as there are cores, 12 workers on 16
+# cores got nothing done (docs/training-log.md, 21.).
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
 
 @contextlib.contextmanager
 def worker_pool(workers: int, folder: Path) -> Iterator[ProcessPoolExecutor]:
@@ -62,19 +66,32 @@ def run_jobs(work: Callable, jobs: dict[str, tuple], workers: int, folder: Path)
 
 
 class _Pool(ProcessPoolExecutor):
-    """Its processes never get ^C and SIGHUP, which a terminal sends to all processes: their parent ends them."""
+    """Its processes begin in `starting_workers`; their parent ends them."""
 
     def __init__(self, *arguments, **options):
-        with terminal_signals_blocked():
+        with starting_workers():
             super().__init__(*arguments, **options)
 
     def submit(self, *job):
-        with terminal_signals_blocked():
+        with starting_workers():
             return super().submit(*job)
 
 
 @contextlib.contextmanager
-def terminal_signals_blocked() -> Iterator[None]:
+def starting_workers() -> Iterator[None]:
+    """Processes that start in this block have one thread each, and never get ^C and SIGHUP."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        with _terminal_signals_blocked():
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def _terminal_signals_blocked() -> Iterator[None]:
     """^C and SIGHUP, which a terminal sends to all processes, wait until the block ends. Processes that start in it
     never get them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows

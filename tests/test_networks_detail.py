@@ -218,6 +218,20 @@ def test_drive_traces_the_visible_points_as_trace_does():
         assert_close(getattr(asked, name), values, atol=1e-5, rtol=1e-4), name
 
 
+def test_a_trace_tells_expressions_from_poses():
+    """`moved` is what both expressions do on the head: nothing without expressions, however the head is turned."""
+    turned, frontal = some_motion(yaw=20, pitch=5), some_motion()
+    points = torch.rand(1, 8, 8, 3) - 0.5
+    model = without_expression(BaseModel(NANO)).eval()
+    trace = model.trace(model.source(some_picture(), frontal), turned, points)
+    assert_close(trace.moved, torch.zeros_like(points), atol=1e-5, rtol=0)
+    model = stirred(BaseModel(NANO)).eval()
+    trace = model.trace(model.source(some_picture(), frontal), turned, points)
+    apart = frontal.pose.unapply(trace.source) - turned.pose.unapply(points)
+    assert_close(trace.moved, apart, atol=1e-5, rtol=1e-4)
+    assert trace.moved.abs().max() > 1e-3
+
+
 def test_a_trace_without_motion_stays_in_place_and_mirrors_x():
     model, motion = without_expression(BaseModel(NANO)).eval(), some_motion()
     points = torch.rand(1, 8, 8, 3) - 0.5

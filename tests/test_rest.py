@@ -11,7 +11,7 @@ from face_pictures import SHARED, needs_shared
 from mpkit import Animator
 from mpkit.actions import ACTIONS
 from mpkit.animation.islands import without_islands
-from mpkit.animation.rest import RestError
+from mpkit.animation.rest import LIPS_APART, RestError
 from mpkit.assets import EXAMPLES
 from mpkit.errors import NoFaceError
 from mpkit.faces.crop import cut
@@ -82,6 +82,22 @@ def test_the_mouth_layer_is_corrected_only_where_the_source_is_shown():
     hidden[..., SIZE // 2 :, :] = 0  # the lower half of the view
     alpha = at_rest.removed_from(still._replace(mask=hidden)).mouth.texture[0, 3]
     assert alpha[:3].max() == 0 and (alpha[5:] == 0.75).all()
+
+
+def test_the_mouth_layer_stays_where_the_expression_has_changed():
+    """There the flow moves the source's teeth with its lips. A turn of the head alone changes no expression."""
+    placement = torch.tensor([[[2.0, 0, 0], [0, 2.0, 0]]])
+    texture = torch.cat([torch.rand(1, 3, 8, 8), torch.full((1, 1, 8, 8), 0.75)], dim=1)
+    still = make_detail(0, 0.02)._replace(mask=torch.ones(1, 1, SIZE, SIZE), mouth=MouthLayer(texture, placement))
+    moved = still.trace.moved.clone()
+    moved[:, SIZE // 2 :, :, 1] = LIPS_APART  # the lower half of the view
+    spoken = still._replace(trace=still.trace._replace(moved=moved))
+    corrected = RestError.of(still).removed_from(spoken)
+    alpha = corrected.mouth.texture[0, 3]
+    assert alpha[:3].max() == 0 and (alpha[5:] == 0.75).all()
+    below = (..., slice(20, 22), slice(12, 20))  # the layer
+    own, identity = still.flow[below], identity_flow(SIZE, SIZE)[below]
+    torch.testing.assert_close(corrected.flow[below], torch.lerp(identity, own, 0.75), atol=1e-6, rtol=0)
 
 
 def test_painted_spots_beside_the_person_are_not_shown():

@@ -36,6 +36,7 @@ class Trace(NamedTuple):
     mirrored: Tensor  # (B, h, w, 3) where it puts their mirror images, canonical x negated
     area_ratio: Tensor  # (B, 1, h, w) of `source`, see `area_ratio`
     mirrored_area_ratio: Tensor  # (B, 1, h, w) of `mirrored`
+    moved: Tensor  # (B, h, w, 3) how far the expressions move them on the head, from the driver's to the source's
 
 
 class Detail(NamedTuple):
@@ -134,7 +135,8 @@ class DetailRenderer(nn.Module):
 
 def trace_points(source: Offsets, source_pose: Pose, driver: Offsets, driver_pose: Pose, points: Tensor) -> Trace:
     """Follows points (B, h, w, 3) of the driven view through both warps to the source's view."""
-    canonical = driver.displace(driver_pose.unapply(points))
+    on_head = driver_pose.unapply(points)
+    canonical = driver.displace(on_head)
     mirror = canonical * constant((-1, 1, 1), canonical)
     shown, mirrored = (source.displace(side) for side in (canonical, mirror))  # the source's expression put in
     in_source, mirrored = source_pose.apply(shown), source_pose.apply(mirrored)
@@ -145,13 +147,14 @@ def trace_points(source: Offsets, source_pose: Pose, driver: Offsets, driver_pos
         mirrored=mirrored,
         area_ratio=area_ratio(to_flow(in_source)),
         mirrored_area_ratio=area_ratio(to_flow(mirrored)),
+        moved=shown - on_head,
     )
 
 
 def identity_trace(points: Tensor) -> Trace:
     """A `trace` for measurements: points (B, h, w, 3) stay where they are, and nothing is hidden."""
     nothing = points.new_zeros(len(points), 1, *points.shape[1:3])
-    return Trace(points, points, points, points, nothing, nothing)
+    return Trace(points, points, points, points, nothing, nothing, torch.zeros_like(points))
 
 
 def to_flow(points: Tensor) -> Tensor:

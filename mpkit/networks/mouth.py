@@ -1,9 +1,9 @@
-"""The inside of the mouth (ours): a small RGBA picture that is laid over the result where the source's lips hide what
-the driver shows.
+"""The inside of the mouth (ours): a small RGBA picture that is laid over the result between the lips.
 
-`MouthField` draws it for every frame from z_d and from the source's own mouth, so that a smiling source keeps its own
-teeth. It is drawn for the average face, on the plane of the lips; an affine map (`MouthLayer.placement`) places it in
-the driven view, at any resolution of the result.
+`MouthField` draws it for every frame from z_d and from what the source shows of its own mouth. The flow cannot show a
+source's teeth: it takes them along with the lips, but they move with the skull. The layer is drawn for the average
+face, on the plane of the lips; an affine map (`MouthLayer.placement`) places it in the driven view, at any resolution
+of the result.
 """
 
 from collections.abc import Callable
@@ -29,6 +29,11 @@ class MouthLayer(NamedTuple):
 
     texture: Tensor  # (B, 4, M, M) colour, not premultiplied, and alpha, in [0, 1]
     placement: Tensor  # (B, 2, 3) affine map from view x, y to the texture, [-1, 1] over it
+
+    @property
+    def points(self) -> Tensor:
+        """The points of the view at which the cells of the texture lie, (B, M, M, 2)."""
+        return cells_in_view(self.placement, self.texture.shape[-1])
 
     def at(self, points: Tensor) -> Tensor:
         """What lies at points (B, h, w, 2) of the view: premultiplied RGBA (B, 4, h, w)."""
@@ -84,6 +89,12 @@ def mouth_placement(pose: Pose, align: Tensor | None, place: tuple[float, float,
     return torch.stack([x - origin, y - origin, origin], dim=-1)
 
 
+def cells_in_view(placement: Tensor, side: int) -> Tensor:
+    """The points of the view, (B, side, side, 2), at which a mouth layer with a placement (B, 2, 3) has its cells."""
+    cells = identity_flow(side, side, placement.device, placement.dtype).movedim(1, -1)
+    return affine(invert_affine(placement), cells.expand(len(placement), -1, -1, -1))
+
+
 class MouthField(nn.Module):
     """The mouth layer of a driven frame. A small decoder with adaptive norms: first cells, from the source's mouth, are
     enlarged to the texture. Its condition: z_d + e, z_s + e, the light on the source, and the camera's direction in the
@@ -111,9 +122,7 @@ class MouthField(nn.Module):
 
     def encode(self, picture: Tensor, placement: Tensor) -> SourceMouth:
         """What a source (B, 4, S, S) shows of its mouth; `placement`: its `mouth_placement`."""
-        cells = identity_flow(self.side, self.side, picture.device, placement.dtype).movedim(1, -1)
-        points = affine(invert_affine(placement), cells.expand(len(picture), -1, -1, -1))
-        texture = sample(picture, points, padding="border")
+        texture = sample(picture, cells_in_view(placement, self.side), padding="border")
         light = window(picture[:, :3], FACE_WINDOW, 16).mean((2, 3))
         h = self.patches(F.pixel_unshuffle(texture / light.mean(1).clamp_min(0.05).view(-1, 1, 1, 1), PATCH))
         h = self.encoder[0](h)

@@ -47,6 +47,12 @@ class Pairs(NamedTuple):
     flow_valid: Tensor  # (B * n, h, h) bool: both frames show it, or it lies beyond the edge of the source
     motion_input: Tensor  # (B + B * n, 3, S, S) input of E_mtn: all pictures, sources first, warped and recoloured
 
+    @property
+    def kept(self) -> Tensor:
+        """What a result takes from the source picture by the flow, (B * n, h, h) bool: what the source shows, but for
+        the mouth interior. That is drawn, with the source's own teeth, by the mouth layer: lips move, teeth do not."""
+        return self.flow_valid & ~self.driver.labels.mouth
+
     def to(self, device) -> "Pairs":
         """The batch with all tensors on `device`."""
 

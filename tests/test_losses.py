@@ -108,9 +108,14 @@ def test_occluded_points_must_be_painted_near_eyes_and_mouth_alone():
     attention, shown = torch.ones(len(pairs.flow), 1, 64, 64), torch.ones_like(pairs.flow_valid)
     attention[..., attention.shape[-1] // 2 :] = 10  # the right half
     shown[:, ::2] = False
-    labelled = pairs.driver.labels._replace(valid=torch.ones_like(pairs.driver.labels.valid))
-    driver = pairs.driver._replace(labels=labelled)
-    weight = mask_weight(pairs._replace(driver=driver, flow_valid=shown), attention)
+    everywhere, nowhere = torch.ones_like(shown), torch.zeros_like(shown)
+
+    def weight_of(shown, mouth):
+        driver = pairs.driver._replace(labels=pairs.driver.labels._replace(valid=everywhere, mouth=mouth))
+        return mask_weight(pairs._replace(driver=driver, flow_valid=shown), attention)
+
+    weight = weight_of(shown, nowhere)
+    assert torch.equal(weight_of(everywhere, ~shown), weight)  # the mouth interior, too, though the source shows it
     middle = weight.shape[-1] // 2
     assert (weight[:, ::2, :middle] == 0).all() and (weight[:, ::2, middle:] == 10 * DISOCCLUDED).all()
     assert (weight[:, 1::2, :middle] == 1).all() and (weight[:, 1::2, middle:] == 10).all()

@@ -17,7 +17,7 @@ from mpkit.networks.detail import render_at
 from mpkit.networks.face_field import align_to_average
 from mpkit.networks.mouth import LIPS_DEPTH, MouthLayer, mouth_placement
 from mpkit.training.config import TrainConfig
-from mpkit.training.stages.mouth import MouthObjective, MouthWeights, hidden_mouth, warp_by_labels
+from mpkit.training.stages.mouth import MouthObjective, MouthWeights, mouth_interior, warp_by_labels
 
 GAN = MouthWeights(adversarial=0.15, matching=2.0)
 WINDOW = (0.0, 0.25, 0.2)
@@ -132,7 +132,8 @@ def test_at_rest_the_layer_is_transparent():
     motion = some_motion()
     detail = model.drive(model.source(some_picture(), motion), motion).rendering.detail
     error = RestError.of(detail)
-    assert detail.mouth.texture[:, 3].max() > 0 and error.removed_from(detail).mouth.texture[:, 3].max() == 0
+    assert detail.mouth.texture[:, 3].max() > 0
+    assert error.removed_from(detail).mouth.texture[:, 3].max() < 1e-6  # rounding; 8 bits show 4e-3
 
 
 def test_stage_mouth_trains_the_mouth_field_alone():
@@ -169,8 +170,8 @@ def test_the_discriminator_judges_mouths_that_open_in_reliable_colours():
     assert_close(seen[1], torch.cat([crops.result, crops.warped], 1)[2:, :, 16:80, 16:80])
 
 
-def test_alpha_is_taught_where_the_sources_lips_hide_the_mouth():
-    """On a mouth interior that the source hides it should be 1, on what it shows 0; skin that it hides is uncertain."""
+def test_alpha_is_taught_on_the_mouth_interior():
+    """There it should be 1, whether or not the source shows its teeth; skin that the source hides is uncertain."""
     pairs = some_pairs()
     mouth = torch.zeros_like(pairs.flow_valid)
     mouth[:, 18:24, 12:20] = True
@@ -178,15 +179,15 @@ def test_alpha_is_taught_where_the_sources_lips_hide_the_mouth():
 
     def marks(mouth, shown):
         driver = pairs.driver._replace(labels=pairs.driver.labels._replace(mouth=mouth))
-        return hidden_mouth(pairs._replace(driver=driver, flow_valid=shown), points)
+        return mouth_interior(pairs._replace(driver=driver, flow_valid=shown), points)
 
-    hidden, certain = marks(mouth, ~mouth)
     inside = sample(mouth[:, None].float(), points)[:, 0] > 0.5
-    assert torch.equal(hidden, inside) and inside.any() and certain.all()
-    hidden, certain = marks(mouth, torch.ones_like(mouth))
-    assert not hidden.any() and certain.all()
-    hidden, certain = marks(torch.zeros_like(mouth), ~mouth)
-    assert not hidden.any() and torch.equal(certain, ~inside)
+    assert inside.any()
+    for shown in (~mouth, torch.ones_like(mouth)):
+        marked, certain = marks(mouth, shown)
+        assert torch.equal(marked, inside) and certain.all()
+    marked, certain = marks(torch.zeros_like(mouth), ~mouth)
+    assert not marked.any() and torch.equal(certain, ~inside)
 
 
 def test_the_source_is_warped_by_the_true_flow():

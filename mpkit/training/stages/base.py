@@ -46,7 +46,7 @@ class BaseWeights(WarpWeights, MotionWeights):
     perceptual_backbone: str = "efficientnet-lite0"
     flow: float = 3.0  # the detail path's flow, from labels
     depth: float = 0.3  # the depth softmax, from labels
-    mask: float = 0.1  # where to paint: what the source hides, and nothing else
+    mask: float = 0.1  # where to paint: what the source hides and the mouth interior, and nothing else
     adversarial: float = 0.0  # Eq. 5: the discriminator's score of the result (paper: 1)
     matching: float = 0.0  # Eq. 5: its features of the result and of the driver (paper: 40)
     cycle: float = 0.0  # L_cos, Eq. 6-7 (paper: 2)
@@ -97,7 +97,7 @@ class BaseObjective(PictureObjective):
             terms["depth"] = sum(depth_loss(depth, driver.labels) for depth in depths) / 2
             shown = pairs.flow_valid * driver_labels.valid
             terms["flow"] = sum(flow_loss(flow, pairs.flow, shown) for flow in (detail.coarse_flow, detail.flow))
-            terms["mask"] = mask_loss(detail.shown, pairs.flow_valid, mask_weight(pairs, attention))
+            terms["mask"] = mask_loss(detail.shown, pairs.kept, mask_weight(pairs, attention))
         terms["smoothness"] = sum(smoothness_loss(grid.movedim(-1, 1)) for grid in reversed(grids))
         if self.weights.pose or self.weights.latent or self.weights.actions:
             terms |= motion_terms(model, pairs, torch.cat([z_source, z_driver]))

@@ -27,8 +27,8 @@ from mpkit.networks.motion import HeadMotion
 from mpkit.training.stages.objective import Losses
 from mpkit.training.stages.picture_objective import GanObjective, marked_or_all
 
-MIN_HIDDEN_SHARE = 0.005  # of a crop: with less mouth interior, the discriminator has nothing to judge
-ATTENTION = 9.0  # weight of pixels that show what the source hides, over that of others
+MIN_INTERIOR_SHARE = 0.005  # of a crop: with less mouth interior, the discriminator has nothing to judge
+ATTENTION = 9.0  # weight of pixels that show the mouth interior, over that of others
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class MouthWeights:
     reconstruction: float = 1.0  # multi-scale L1
     perceptual: float = 2.0
     perceptual_backbone: str = "efficientnet-lite0"
-    alpha: float = 0.3  # alpha of the layer, from labels: what the source's lips hide, and nothing else
-    adversarial: float = 0.0  # Eq. 5, on mouths that show what the source hides
+    alpha: float = 0.3  # alpha of the layer, from labels: the mouth interior, and nothing else
+    adversarial: float = 0.0  # Eq. 5, on mouths that show their inside
     matching: float = 0.0
 
 
@@ -50,8 +50,8 @@ class MouthCrops(NamedTuple):
     result: Tensor  # (B, 3, P, P) with the mouth layer over it
     target: Tensor  # (B, 3, P, P) the driver's picture; the result where its colours are invented, so no loss counts
     alpha: Tensor  # (B, 1, P, P) of the layer
-    # (M,) numbers of those that the discriminator sees: they show, in reliable colours, what the source hides. Renders
-    # are among them, because photographs show few mouths that are wide open.
+    # (M,) numbers of those that the discriminator sees: they show the mouth interior, in reliable colours. Renders are
+    # among them, because photographs show few mouths that are wide open.
     judged: Tensor
 
 
@@ -86,15 +86,15 @@ class MouthObjective(GanObjective):
         layer = model.mouth_layer(mouth, (of_source, of_driver), vector, align).at(points)
         alpha = layer[:, 3:]
         result = warped * (1 - alpha) + layer[:, :3]
-        hidden, certain = hidden_mouth(pairs, points)
+        inside, certain = mouth_interior(pairs, points)
         known = labelled & (sample(driver.reliable.float(), points) > 0.99)
         target = torch.where(known, sample(driver.picture[:, :3], points, padding="border"), result.detach())
-        judged = marked_or_all((hidden & known[:, 0]).float().mean((1, 2)) > MIN_HIDDEN_SHARE)
-        attention = 1 + ATTENTION * F.avg_pool2d(hidden[:, None].float(), 5, stride=1, padding=2)
-        weight = certain * torch.where(hidden, DISOCCLUDED, 1.0)
+        judged = marked_or_all((inside & known[:, 0]).float().mean((1, 2)) > MIN_INTERIOR_SHARE)
+        attention = 1 + ATTENTION * F.avg_pool2d(inside[:, None].float(), 5, stride=1, padding=2)
+        weight = certain * torch.where(inside, DISOCCLUDED, 1.0)
         terms = {
             "reconstruction": multiscale_l1(result, target, attention),
-            "alpha": mask_loss(1 - alpha, ~hidden, weight),
+            "alpha": mask_loss(1 - alpha, ~inside, weight),
         }
         if self.perceptual:
             terms["perceptual"] = self.perceptual(result, target)
@@ -121,14 +121,13 @@ def warp_by_labels(pictures: Tensor, pairs: Pairs, points: Tensor) -> tuple[Tens
     return sample(pictures, flow.movedim(1, -1), padding="border"), share > 0.5
 
 
-def hidden_mouth(pairs: Pairs, points: Tensor) -> tuple[Tensor, Tensor]:
-    """At points (B * n, h, w, 2) of the drivers' views, from labels: where the mouth interior is seen that the source
-    hides; and where this is certain, which it is not on skin that the source hides. Both (B * n, h, w) bool."""
+def mouth_interior(pairs: Pairs, points: Tensor) -> tuple[Tensor, Tensor]:
+    """At points (B * n, h, w, 2) of the drivers' views, from labels: where the mouth interior is seen, and where labels
+    are certain, which they are not on skin that the source hides. Both (B * n, h, w) bool."""
     labels = pairs.driver.labels
-    hidden = labels.mouth & ~pairs.flow_valid
-    certain = labels.valid & (hidden | pairs.flow_valid)
-    hidden, certain = (sample(marks[:, None].float(), points)[:, 0] > 0.5 for marks in (hidden, certain))
-    return hidden, certain
+    marks = labels.mouth, labels.valid & (labels.mouth | pairs.flow_valid)
+    inside, certain = (sample(part[:, None].float(), points)[:, 0] > 0.5 for part in marks)
+    return inside, certain
 
 
 def discriminator_input(crops: Tensor, warped: Tensor, judged: Tensor) -> Tensor:

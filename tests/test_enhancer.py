@@ -221,7 +221,9 @@ def test_self_pairs_show_their_still_and_cross_pairs_another_motion(config, stil
     assert (own - crossed).abs().mean() > 1e-3
     same = batch._replace(pose=Pose(*(part[:1].repeat_interleave(2, 0) for part in batch.pose)))
     own, crossed = objective.drive(same._replace(numbers=batch.numbers[:1].repeat(2, 1))).chunk(2)
-    assert_close(own, crossed, atol=1e-5, rtol=0)  # the neighbour has the same motion
+    # The neighbour has the same motion. Some processors round the rows of a batch differently, by 5e-7 in z, and the
+    # stirred network enlarges that to 3e-3 in single pixels.
+    assert (own - crossed).abs().mean() < 1e-4 and (own - crossed).abs().max() < 0.01
 
 
 def test_the_loss_trains_g_enh_alone(config, stills):

@@ -50,7 +50,7 @@ class Pairs(NamedTuple):
     @property
     def kept(self) -> Tensor:
         """What a result takes from the source picture by the flow, (B * n, h, h) bool: what the source shows, but for
-        the mouth interior. That is drawn, with the source's own teeth, by the mouth layer: lips move, teeth do not."""
+        the mouth interior. The mouth layer draws that, because the flow takes teeth along with the lips."""
         return self.flow_valid & ~self.driver.labels.mouth
 
     def to(self, device) -> "Pairs":

@@ -5,7 +5,7 @@ and the mask takes what they cannot know, such as a closed eye that the tracker 
 that are read as open get a mouth layer. These errors are measured once, with the portrait's own motion, and taken off
 at every motion: the flow's and the mask's at the point of the source that is sampled, the layer's where it lies on the
 mouth. Teeth move with the skull, lips do not: where the expression has changed, the flow takes the source's teeth along
-with the lips. So there the layer stays as it is, and where the source hides the mouth.
+with the lips. There, and where the source hides the mouth, the layer stays as it is.
 """
 
 from typing import NamedTuple

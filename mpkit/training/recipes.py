@@ -26,7 +26,7 @@ between (docs/training-log.md). The last ones, each from the weights of the one 
     warps    two CPU cores, 300 steps x 24, after the readings of real frames had changed; these warps are bundled
     base     two CPU cores, 150 steps x 8, mouth layer
     mouth    two CPU cores, 1,200 steps x 14 with the recipe below, from 3e-4; alpha taught on the whole mouth interior
-    base     two CPU cores, 420 steps x 8; the bundled mouth layer is the mean of this one and that of 150 steps before
+    base     two CPU cores, 420 steps x 8; the bundled mouth layer is the mean of this one and of that after 150 steps
 No run used L_cos or the identity loss. Discriminators of runs before 620 x 8 took colours in [0, 1], with which they
 hardly learn (docs/training-log.md, 14.). What was tried and not taken: 18. to 21.
 """

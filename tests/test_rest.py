@@ -11,9 +11,10 @@ from face_pictures import SHARED, needs_shared
 from mpkit import Animator
 from mpkit.actions import ACTIONS
 from mpkit.animation.islands import without_islands
-from mpkit.animation.rest import LIPS_APART, RestError
+from mpkit.animation.rest import RestError
 from mpkit.assets import EXAMPLES
 from mpkit.errors import NoFaceError
+from mpkit.faces.canonical import LIPS_APART
 from mpkit.faces.crop import cut
 from mpkit.geometry import identity_flow
 from mpkit.media.images import read_image

@@ -10,7 +10,7 @@ def thread_settings() -> dict[str, str | None]:
 
 
 def test_a_worker_has_one_thread_and_its_parent_keeps_its_own(tmp_path, monkeypatch):
-    """On 16 cores, 12 workers with 16 threads of numpy each had a load of 117 and rendered hardly anything."""
+    """Else every worker has a thread for each core."""
     monkeypatch.setenv(THREAD_VARIABLES[0], "3")
     monkeypatch.delenv(THREAD_VARIABLES[1], raising=False)
     before = thread_settings()

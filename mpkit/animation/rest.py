@@ -13,12 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mpkit.faces.canonical import LIPS_APART
 from mpkit.geometry import identity_flow, resize_flow, sample
 from mpkit.networks.detail import Detail
 from mpkit.networks.mouth import MouthLayer
 
 INVERSION_STEPS = 5  # the offset's slope is about 0.1, so each step adds a digit
-LIPS_APART = 0.02  # canonical units: lips that have moved by this much bare teeth (`data.lifted.MIN_GAP`)
+MIN_CHANGE = 1 / 255  # share of a change of expression; less cannot be seen in 8 bits, and rounding makes some at rest
 
 
 class RestError(NamedTuple):
@@ -44,7 +45,7 @@ class RestError(NamedTuple):
         mask = (detail.mask + replaced).clamp_max(1)
         if mouth is not None:
             changed = (_moved(detail) - _at(self.moved, flow)).norm(dim=1, keepdim=True) / LIPS_APART
-            changed = changed.clamp_max(1)
+            changed = torch.where(changed < MIN_CHANGE, 0, changed.clamp_max(1))
             behind = mouth.over(torch.zeros_like(changed).expand(-1, 4, -1, -1))[:, 3:]
             flow = torch.lerp(flow, detail.flow, changed * behind)
             mouth = self._corrected_mouth(mouth, mask, changed)
@@ -52,11 +53,12 @@ class RestError(NamedTuple):
 
     def _corrected_mouth(self, mouth: MouthLayer, mask: Tensor, changed: Tensor) -> MouthLayer:
         """The mouth layer over a result of which `mask` (1, 1, S, S) is the share that is sampled from the source.
-        changed (1, 1, h, w): how much of the error at rest does not count, because the expression is another."""
+        changed (1, 1, h, w): how far the expression has moved each point since rest, in LIPS_APART, at most 1."""
         colour, alpha = mouth.texture.split([3, 1], dim=1)
-        mask, changed = (sample(part, mouth.points, padding="border") for part in (mask, changed))
+        hidden, changed = (sample(part, mouth.points, padding="border") for part in (1 - mask, changed))
         less = (alpha - self.mouth).clamp_min(0) / (1 - self.mouth).clamp_min(0.01)  # what is opaque stays opaque
-        return mouth._replace(texture=torch.cat([colour, torch.lerp(alpha, less, mask * (1 - changed))], dim=1))
+        alpha = torch.lerp(less, alpha, hidden + changed - hidden * changed)
+        return mouth._replace(texture=torch.cat([colour, alpha], dim=1))
 
     def _corrected(self, flow: Tensor) -> Tensor:
         """The flow (1, 2, h, w) x that solves x + offset(x) = `flow`, by a fixed-point iteration from the identity,

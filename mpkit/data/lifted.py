@@ -17,6 +17,7 @@ from mpkit.actions import ACTIONS, gaze_of
 from mpkit.data.head_crops import HeadCrop
 from mpkit.data.mouth_interior import INTERIOR, carried_by_the_skull, shaded_interior
 from mpkit.data.people import REAL
+from mpkit.faces.canonical import LIPS_APART
 from mpkit.faces.crop import Crop, cut, pose_in
 from mpkit.faces.face import Face
 from mpkit.synthetic import wear
@@ -34,7 +35,6 @@ MAX_RELIABLE_SIGMA = 1 / 64  # of the picture's side; a colour from a wider blur
 INNER_LIPS = [13, 14]  # landmarks: middle of the upper and the lower inner edge
 MAX_YAW = 30  # degrees; a face seen more from the side shows too little to lift
 WHITE = 0.99  # quantile of the brightness of a face: a white surface in its light is about as bright
-MIN_GAP = 0.02  # between the lips, canonical units: a picture with a wider one shows teeth
 TEXTURE_SIDE = 512  # pixels of the crop that serves as texture
 EYE_WHITE = (0.8, 0.77, 0.74)  # RGB in [0, 1] of hidden eyeballs, in the light of skin of brightness 0.6
 
@@ -81,7 +81,7 @@ def lift(image: np.ndarray, face: Face, alpha: np.ndarray, crop: Crop) -> Lift:
     skin = shown == wear.PARTS.index("skin")
     white = float(np.quantile(rgb[skin].mean(1), WHITE)) if skin.any() else 1.0
     upper, lower = face.landmarks[INNER_LIPS]
-    opens = np.linalg.norm(lower - upper) > MIN_GAP * face.radius
+    opens = np.linalg.norm(lower - upper) > LIPS_APART * face.radius
     inside = np.isin(shown, INTERIOR)[..., None]
     mouth = np.concatenate([rgb * inside, inside], -1).astype(np.float32) if opens else None
     return Lift(identity, source, texture, vertices[:, :2], depth, mouth, white)

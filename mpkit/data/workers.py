@@ -16,8 +16,8 @@ from typing import Any
 
 from mpkit.errors import MpkitError
 
-# Libraries read these when a process begins. With as many threads in each worker as there are cores, 12 workers on 16
-# cores got nothing done (docs/training-log.md, 21.).
+# Numerical libraries read these when a process begins. By default each worker would have a thread for every core: on 16
+# cores, 12 workers got hardly anything done (docs/training-log.md, 21.).
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 

@@ -23,6 +23,7 @@ HEAD_CENTRE_CM = (0.0, 0.3, -3.7)  # the canonical origin in the mesh's own fram
 # Outer corner, inner corner and iris of the eye on the picture's left, then of the other eye.
 EYE_LANDMARKS = ((33, 133, 468), (263, 362, 473))
 CHIN_LANDMARK = 152
+LIPS_APART = 0.02  # canonical units; lips that are farther apart show teeth
 # (weight, landmarks) in the fit of the head pose: landmarks on bone, which no jaw, lip, lid or brow moves.
 STABLE_LANDMARKS = (
     (1.0, (10, 109, 67, 103, 54, 338, 297, 332, 284, 151, 108, 337, 69, 299, 104, 333)),  # forehead

@@ -46,8 +46,8 @@ def attentive(frames: Frames) -> Labels:
 
 def mask_weight(pairs: Pairs, attention: Tensor) -> Tensor:
     """Weight of the labels `Pairs.kept`, (B * n, h, h), from the drivers' `attention_map` (B * n, 1, S, S). Near
-    eyes and mouth what the source hides must be painted, and counts DISOCCLUDED times, because lips that part by two
-    pixels show little of it. Elsewhere a point is hidden by skin or hair in front of it, which may serve as well: such
+    eyes and mouth what is not kept must be painted, and counts DISOCCLUDED times, because lips that part by two pixels
+    show little of it. Elsewhere a point is hidden by skin or hair in front of it, which may serve as well: such
     labels weigh 0, and the loss on the result decides."""
-    attention = F.adaptive_avg_pool2d(attention, pairs.kept.shape[-1])[:, 0]
+    attention = F.adaptive_avg_pool2d(attention, pairs.flow_valid.shape[-1])[:, 0]
     return pairs.driver.labels.valid * attention * torch.where(pairs.kept, 1, DISOCCLUDED * (attention > NEAR))

@@ -12,11 +12,11 @@ from face_pictures import make_face, rotation
 from mpkit.actions import ACTIONS, vector
 from mpkit.assets import EXAMPLES
 from mpkit.data.lifted import TEXTURE_SIDE, lift, render
-from mpkit.faces.action_fit import SHAPE_FACES, ActionFitter, nonnegative_minimum, shape_of
+from mpkit.faces.action_fit import SHAPE_FACES, ActionFitter, closing_of, nonnegative_minimum, shape_of
 from mpkit.faces.canonical import EYE_LANDMARKS
 from mpkit.faces.crop import Crop
 from mpkit.faces.face import Face, bounding_box
-from mpkit.faces.face_model import FITTED, FITTED_ACTIONS, fitted_points, load_face_model
+from mpkit.faces.face_model import BLINKS, FITTED, FITTED_ACTIONS, fitted_points, lid_gaps, load_face_model
 from mpkit.faces.follow import follow
 from mpkit.faces.matte import Matte
 from mpkit.faces.mediapipe_tracker import MediaPipeTracker, face_from_landmarks
@@ -34,11 +34,12 @@ def some_shape(seed=0):
 def modelled(shape=None, angles=(0, 0, 0), noise=0.0, seed=0, **actions):
     """A face whose landmarks are those of the model, with errors of `noise` canonical units, fitted alone."""
     model, numbers = load_face_model(), vector(**actions)
+    shape = some_shape() if shape is None else shape
     x, y = numbers[52:]
     looks = (max(x, 0), max(-x, 0), max(y, 0), max(-y, 0))
     fitted = np.append(numbers[[ACTIONS.index(name) for name in FITTED_ACTIONS]], looks)
-    points = model.mean + np.tensordot(fitted, model.offsets, 1)
-    points += np.tensordot(some_shape() if shape is None else shape, model.shapes, 1)
+    fitted[BLINKS] *= closing_of(model, shape)
+    points = model.mean + np.tensordot(fitted, model.offsets, 1) + np.tensordot(shape, model.shapes, 1)
     points += noise * np.random.default_rng(seed).normal(size=points.shape)
     irises = [
         np.repeat(points[[outer, inner]].mean(0, keepdims=True) + iris, 5, 0)
@@ -92,7 +93,35 @@ def test_a_gaze_with_a_known_shape_is_divided_by_the_response():
     response = load_face_model().response
     np.testing.assert_allclose(divided.fit(face) * response, most_probable.fit(face), atol=1e-6)
     assert (ActionFitter().response == 1).all()
-    assert (response[:-4] == 1).all() and 0 < response[-4:].min() and response[-4:].max() < 1
+    assert (response[:-4] == 1).all() and 0.5 < response[-4:].min() and response[-4:].max() < 1.2
+
+
+def shape_with_lids(change):
+    """The most probable shape whose lids are farther apart than those of the mean face by `change`, canonical units."""
+    gaps = lid_gaps(load_face_model().shapes).mean(1)
+    return (change * gaps / (gaps @ gaps)).astype(np.float32)
+
+
+@pytest.mark.parametrize("change", [-0.015, 0.015])
+def test_a_whole_blink_closes_narrow_and_wide_eyes(change):
+    """Half of it closes them by half. Fitted as the mean face's, the blinks of narrow eyes were read as 0.7."""
+    shape = shape_with_lids(change)
+    fitter = ActionFitter(shape_of([modelled(shape)]))
+    for share in (0.5, 1.0):
+        actions = fitter(modelled(shape, eyeBlink=share)).actions
+        assert actions[[ACTIONS.index(FITTED[index]) for index in BLINKS]] == pytest.approx(share, abs=0.12), share
+    closed = load_face_model()
+    closed = lid_gaps(closed.mean + closed.offsets[BLINKS].sum(0)).mean()
+    assert lid_gaps(fitted_points(modelled(shape, eyeBlink=1))).mean() == pytest.approx(closed, abs=1e-3)
+
+
+def test_closed_eyes_keep_the_gaze_of_the_frame_before():
+    """Their lids are not read as those of eyes that look down, which moves lids too."""
+    fitter = ActionFitter(shape_of([modelled()]), smooth=True)
+    aside = fitter(modelled(gaze_x=0.6)).gaze[0]
+    shut = fitter(modelled(eyeBlink=1, gaze_y=0.8))
+    assert aside == pytest.approx(0.6, abs=0.15) and 0.3 < shut.gaze[0] <= aside and abs(shut.gaze[1]) < 0.1
+    assert np.abs(ActionFitter(shape_of([modelled()]))(modelled(eyeBlink=1, gaze_x=0.6, gaze_y=0.8)).gaze).max() < 0.1
 
 
 def test_an_expression_is_lopsided_only_where_landmarks_say_so():

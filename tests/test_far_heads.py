@@ -20,7 +20,7 @@ from mpkit.faces.crop import Crop
 from mpkit.faces.trackers import make_tracker
 from mpkit.geometry import angles_from_rotation, identity_pose, rotation_from_angles
 from mpkit.media.images import read_image
-from mpkit.media.video_reader import VideoReader
+from mpkit.media.video_reader import MAX_SAMPLED_FRAMES, VideoReader
 from mpkit.media.video_writer import VideoWriter
 
 SOURCE = EXAMPLES / "eileen_collins.jpg"
@@ -163,13 +163,18 @@ def test_rest_of_a_clip_is_found_beyond_its_beginning(animator, portrait, tmp_pa
 
 
 def test_a_long_clip_is_sampled_at_its_key_frames(tmp_path):
-    """Without decoding all of it: far fewer than 48 pictures, and each once."""
+    """Without decoding all of it: at its key frames, and where they are few, in its first frames too."""
     clip = tmp_path / "long.mp4"
     with VideoWriter(clip, Fraction(50), (64, 48)) as writer:
         for index in range(1100):
             writer.write(np.full((48, 64, 3), index // 5, np.uint8))
     levels = [int(frame.mean()) for frame in VideoReader(clip).samples(48)]
-    assert 3 <= len(levels) <= 48 and levels == sorted(set(levels)) and levels[-1] > 150
+    count = 1 + int(np.argmax(levels))  # of key frames
+    assert len(levels) == 48 and 3 <= count and levels[count - 1] > 150
+    assert levels[:count] == sorted(set(levels[:count]))
+    further = levels[count:]
+    assert further == sorted(further) and further[0] < 10 and 80 < further[-1] <= MAX_SAMPLED_FRAMES // 5
+    assert len(list(VideoReader(clip).samples(2))) == 2
 
 
 # Huge and cut-out pictures

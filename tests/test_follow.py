@@ -14,7 +14,7 @@ PICTURE = np.zeros((8, 8, 3), np.uint8)
 def face(x=100.0, yaw=0.0, blink=0.0, radius=50.0) -> Face:
     c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
     rotation = np.float32([(c, 0, -s), (0, 1, 0), (s, 0, c)])
-    landmarks = np.full((478, 3), x, np.float32)
+    landmarks = np.full((478, 3), (x, 100, 0), np.float32)
     box = (x - radius, 0.0, x + radius, 2 * radius)
     return Face(
         landmarks, box, np.full(52, blink, np.float32), np.float32((blink, 0)), rotation, np.float32((x, 100)), radius
@@ -69,6 +69,20 @@ def test_first_face_is_followed_although_another_becomes_larger():
     series = run([left, right], [right, face(102)], [grown, face(104)], [grown])
     assert [found.centre[0] < 200 for _, _, found in series] == [True, True, True, False]
     assert series[2][2].centre[0] == pytest.approx((0.5 * 104 + 0.25 * 102) / 0.75)  # not mixed with the other person
+
+
+def test_a_blink_of_one_frame_is_not_smoothed_away():
+    """Landmarks that move on the face count as they are; those that only jitter are averaged, and so is the pose."""
+    rng, lids, others = np.random.default_rng(0), np.s_[:20], np.s_[20:]
+    series = [face(100 + n, yaw=2 * n) for n in range(3)]
+    for one in series:
+        one.landmarks[:, 1] += rng.normal(0, 0.002 * one.radius, 478)
+    series[1].landmarks[lids, 1] += 0.04 * series[1].radius
+    mean = smoothed(*series)
+    jitter, left = (one.landmarks[others, 1].std() for one in (series[1], mean))
+    assert left < 0.7 * jitter and np.abs(mean.landmarks[others, 0] - 101).max() < 0.1
+    lowered = (mean.landmarks[lids, 1].mean() - mean.landmarks[others, 1].mean()) / mean.radius
+    assert lowered > 0.038
 
 
 def test_rotations_are_averaged_as_rotations():

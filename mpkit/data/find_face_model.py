@@ -1,20 +1,22 @@
 """Makes `mpkit/assets/face_model.npz`, the linear face model to which facial actions are fitted (`faces.face_model`).
 
-    python -m mpkit.data.find_face_model OUTPUT.npz NEUTRAL
+    python -m mpkit.data.find_face_model OUTPUT.npz NEUTRAL CLIPS
 
-NEUTRAL is a folder of frontal portraits of different people without an expression, one of each. The bundled file was
-made of the 51 neutral portraits with even numbers of the Face Research Lab London Set (CC BY 4.0); those with odd
-numbers were kept to measure the fit. It renders and tracks synthetic people and lifts the portraits, see
-`data.calibration`, which takes about twenty minutes.
+NEUTRAL is a folder of frontal portraits of different people without an expression, one of each; CLIPS one of clips of
+people who look at the camera while their heads turn, and who blink. The bundled file was made of the 51 neutral
+portraits with even numbers of the Face Research Lab London Set (CC BY 4.0), while those with odd numbers were kept to
+measure the fit, and of five clips: demo1 to demo3 of LatentSync (Apache-2.0) and two weekly addresses of the White
+House (public domain). It renders and tracks synthetic people and lifts the portraits, see `data.calibration`, which
+takes about twenty minutes.
 
 offsets   what an action moves on the average synthetic head, plus how the tracker sees it differently: a regression
-          over pictures of people with few actions, against the mean of the same people. Irises count where open: the
-          tracker moves them by half as much as they move sideways, and by a fifth up and down
+          over pictures of people with few actions, against the mean of the same people. Blinks, and irises as the gaze
+          turns, are those of the clips (`data.real_eyes`)
 mean      the average head, moved to the mean of the portraits, because the tracker sees real faces differently
 shapes    principal components of synthetic people and portraits, and of smooth deformations of any place; then where
           irises of portraits are beyond them
 errors    principal components of what the regression does not explain
-response  the slope of the most probable gaze over the true one of those pictures
+response  the slope of the most probable gaze over the true one in the clips
 """
 
 import sys
@@ -24,17 +26,20 @@ import numpy as np
 
 from mpkit.actions import ACTIONS, with_gaze
 from mpkit.data.calibration import Calibration, calibrate
-from mpkit.faces.action_fit import BLINKS, HIDDEN_IRIS, ActionFitter, equations_of, shape_of
-from mpkit.faces.canonical import CANONICAL_FACE, FACE_TRIANGLES
+from mpkit.data.real_eyes import Clip, iris_slopes, whole_blink
+from mpkit.faces.action_fit import GAZE, SHAPE_FACES, ActionFitter, equations_of, shape_of
+from mpkit.faces.canonical import CANONICAL_FACE, EYE_LANDMARKS, FACE_TRIANGLES
 from mpkit.faces.face import Face
 from mpkit.faces.face_model import (
-    DEPTH_WEIGHT,
+    BLINKS,
     FITTED,
     LANDMARK_ERROR,
     FaceModel,
     fitted_points,
     irises_in_eyes,
+    lid_gaps,
     pose_columns,
+    without_pose,
 )
 from mpkit.faces.trackers import make_tracker
 from mpkit.media.images import is_still, read_image
@@ -51,10 +56,10 @@ RIDGE = 4.0  # of the regression, in frames that show the action whole
 SHAPES, ERRORS = 60, 15  # components
 REAL_SHARE = 0.7  # of the portraits' covariance
 SMOOTH_SHAPES = ((0.006, 0.25), (0.004, 0.06))  # standard deviation and length of deformations, canonical units
-# Both chosen by the correlation of fitted and true actions, and of the gaze with the irises of clips.
+# Chosen by the correlation of fitted and true actions
 ERROR_SCALE = 0.5  # part of what the regression leaves is a person's own way to do an action, not an error
-IRIS_WEIGHT = 8.0  # of an iris, which is the mean of five landmarks
-DIRECTIONS = FITTED[-4:]  # of the gaze
+IRIS_WEIGHT = 16.0  # beside the gaze, irises of clips err by a quarter of LANDMARK_ERROR
+SIDE_WIDTH = 0.03  # canonical units beside the middle, within which a blink of both eyes passes from one to the other
 OUTLINE_WEIGHT = 0.5  # the tracker's landmarks slide along the outline of the face
 # fmt: off
 OUTLINE = (
@@ -108,10 +113,9 @@ def neutral_points(vertices: np.ndarray) -> np.ndarray:
 def seen_offsets(geometric: np.ndarray, mean: np.ndarray, data: Calibration) -> tuple[np.ndarray, np.ndarray]:
     """The offsets (A, P, 3) as the tracker sees them, and what is left in each picture, (K, P, 3).
 
-    Each picture counts against the mean of its person's, and once more mirrored; its irises as far as they are open."""
+    Each picture counts against the mean of its person's, and once more mirrored."""
     points, actions = np.stack([fitted_points(face) for face in data.faces]), data.actions
     views = np.stack([face.rotation[2] for face in data.faces])
-    seen = seen_irises(data.actions)
     sizes = np.bincount(data.people)[data.people]
     change = _less_mean(actions, data.people)
     rest = _less_mean(points - np.tensordot(actions, geometric, 1), data.people)
@@ -120,17 +124,9 @@ def seen_offsets(geometric: np.ndarray, mean: np.ndarray, data: Calibration) -> 
     change = np.concatenate([change, change[:, orders]])
     rest = np.concatenate([rest, rest[:, landmarks] * np.float32((-1, 1, 1))])
     slopes = _slopes(change, rest.reshape(len(rest), -1)).reshape(geometric.shape)
-    weights = np.concatenate([seen, seen[:, ::-1]])
-    for eye in range(2):
-        slopes[:, eye - 2] = _slopes(change * weights[:, eye, None], rest[:, eye - 2] * weights[:, eye, None])
     left = rest - np.tensordot(change, slopes, 1)
     left *= np.sqrt(1 / (1 - 1 / np.maximum(np.tile(sizes, 2), 2)))[:, None, None]
     return geometric + slopes, left[: len(points)]
-
-
-def seen_irises(actions: np.ndarray) -> np.ndarray:
-    """How far irises are seen, in [0, 1], (K, 2), for actions (K, A)."""
-    return (1 - actions[:, BLINKS] / HIDDEN_IRIS).clip(0, 1)
 
 
 def _slopes(change: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -152,19 +148,6 @@ def mirror_orders() -> tuple[np.ndarray, np.ndarray]:
         actions.append(FITTED.index(name.removesuffix(side) + sides.get(side, "")))
     distance = np.linalg.norm(CANONICAL_FACE[:, None] - CANONICAL_FACE * (-1, 1, 1), axis=-1)
     return np.array(actions), np.append(distance.argmin(0), (469, 468))
-
-
-def without_pose(rest: np.ndarray, mean: np.ndarray, view: np.ndarray) -> np.ndarray:
-    """Offsets (P, 3) without what a small change of the pose explains. Errors along the view axis (3,) count less;
-    if it is 0, all count alike."""
-    columns = pose_columns(mean)
-
-    def weighted(points):
-        along = (points @ view)[..., None] * view
-        return (points - (1 - np.sqrt(DEPTH_WEIGHT)) * along).reshape(*points.shape[:-2], -1)
-
-    change, *_ = np.linalg.lstsq(weighted(columns).T, weighted(rest), rcond=None)
-    return rest - np.tensordot(change, columns, 1)
 
 
 def shape_components(synthetic: np.ndarray, real: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -206,22 +189,36 @@ def error_components(left: np.ndarray) -> np.ndarray:
     return errors
 
 
-def mean_response(model: FaceModel, data: Calibration) -> np.ndarray:
-    """The slope (A,) of the fitted gaze over the true one, the mean of both sides, in pictures that show the irises; 1
-    for actions. Each person's pictures share their shape."""
+def with_real_eyes(offsets: np.ndarray, mean: np.ndarray, clips: list[Clip]) -> np.ndarray:
+    """Offsets (A, P, 3) whose irises and blinks are those of real people in clips. mean: (P, 3)."""
+    offsets = offsets.copy()
+    sideways, down = iris_slopes(clips)
+    offsets[GAZE, -2:] = np.float32([(sideways, 0, 0), (-sideways, 0, 0), (0, down, 0), (0, -down, 0)])[:, None]
+    both, closed = whole_blink(clips, mean)
+    both = (both + both[mirror_orders()[1]] * np.float32((-1, 1, 1))) / 2
+    change = both * (lid_gaps(mean).mean() - closed) - offsets[BLINKS].sum(0)
+    x = np.append(mean[:-2, 0], [mean[list(corners[:2]), 0].mean() for corners in EYE_LANDMARKS])
+    share = 1 / (1 + np.exp(-x / SIDE_WIDTH))  # of the eye on the picture's right
+    offsets[BLINKS] += np.stack([1 - share, share])[..., None] * change
+    return offsets
+
+
+def gaze_response(model: FaceModel, clips: list[Clip]) -> np.ndarray:
+    """The slope (A,) of the fitted gaze over the true one, sideways and up or down, in frames of the clips with open
+    eyes; 1 for actions."""
     alone, shared = (equations_of(model, own_shape) for own_shape in (True, False))
-    fits = np.zeros_like(data.actions)
-    for person in np.unique(data.people):
-        indices = np.flatnonzero(data.people == person)
-        faces = [ActionFitter(equations=alone)(data.faces[index]) for index in indices]
-        fitter = ActionFitter(shape_of(faces, alone), equations=shared)
-        fits[indices] = [fitter.fit(face) for face in faces]
-    open_eyes = seen_irises(data.actions).min(1) > 0.5
-    slopes = np.ones(len(FITTED))
-    for index in map(FITTED.index, DIRECTIONS):
-        true = _less_mean(data.actions[open_eyes, index], data.people[open_eyes])
-        slopes[index] = true @ fits[open_eyes, index] / max(true @ true, 1e-6)
-    return (slopes + slopes[mirror_orders()[0]]) / 2
+    products = np.zeros((2, 2))
+    for clip in clips:
+        some = [ActionFitter(equations=alone)(face) for face in clip.faces[:: max(1, len(clip.faces) // SHAPE_FACES)]]
+        fitter = ActionFitter(shape_of(some, alone), equations=shared)
+        right, left, down, up = np.stack([fitter.fit(face)[GAZE] for face in clip.faces], 1)
+        shown = clip.open_eyes()
+        fitted, true = np.stack([right - left, down - up], 1)[shown], clip.expected_gaze()[shown]
+        true = true - true.mean(0)
+        products += (fitted * true).sum(0), (true**2).sum(0)
+    response = np.ones(len(FITTED))
+    response[GAZE] = np.repeat(products[0] / products[1], 2)
+    return response
 
 
 def outward_normals(points: np.ndarray) -> np.ndarray:
@@ -241,8 +238,8 @@ def by_name(values: dict[str, float]) -> np.ndarray:
     return np.array([next((value for key, value in values.items() if name.startswith(key)), 0.0) for name in FITTED])
 
 
-def find_face_model(portraits: list[Face], data: Calibration) -> FaceModel:
-    """The model from tracked neutral portraits and tracked renders."""
+def find_face_model(portraits: list[Face], data: Calibration, clips: list[Clip]) -> FaceModel:
+    """The model from tracked neutral portraits, tracked renders, and clips."""
     head = neutral_points(average_identity().neutral)
     offsets, left = seen_offsets(geometric_offsets(), head, data)
     real = [without_pose(fitted_points(face) - head, head, np.zeros(3)) for face in portraits]
@@ -257,7 +254,7 @@ def find_face_model(portraits: list[Face], data: Calibration) -> FaceModel:
         mean=mean,
         normals=outward_normals(mean),
         weights=weights,
-        offsets=offsets,
+        offsets=with_real_eyes(offsets, mean, clips),
         shapes=np.concatenate([shapes, iris_shapes(shapes, deviations)]),
         errors=error_components(left),
         spread=by_name(SPREAD),
@@ -265,15 +262,17 @@ def find_face_model(portraits: list[Face], data: Calibration) -> FaceModel:
         response=np.ones(len(FITTED)),
     )
     model = FaceModel(*(np.float32(part) for part in model))
-    return model._replace(response=mean_response(model, data))
+    return model._replace(response=gaze_response(model, clips))
 
 
-def main(output: str, folder: str) -> None:
+def main(output: str, portraits: str, clips: str) -> None:
     """Writes the file."""
     with make_tracker() as tracker:
-        pictures = [read_image(path) for path in sorted(Path(folder).iterdir()) if is_still(path)]
+        pictures = [read_image(path) for path in sorted(Path(portraits).iterdir()) if is_still(path)]
         stills = [(picture, found[0]) for picture in pictures if (found := tracker.detect(picture))]
-        model = find_face_model([face for _, face in stills], calibrate(tracker, stills))
+        data = calibrate(tracker, stills)
+    filmed = [Clip.read(path) for path in sorted(Path(clips).iterdir())]
+    model = find_face_model([face for _, face in stills], data, filmed)
     np.savez_compressed(output, **{name: part.astype(np.float16) for name, part in model._asdict().items()})
 
 

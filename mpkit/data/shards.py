@@ -24,7 +24,7 @@ from mpkit.media.images import write_png
 
 PEOPLE_PER_SHARD = 16
 VERSION = 6  # raise it when the renders change, so that a folder never holds two versions
-NUMBERS_VERSION = 3  # of the `numbers` of real frames; before 3, each side of a face was fitted by itself
+NUMBERS_VERSION = 4  # of the `numbers` of real frames; before 4, irises and blinks were read as in renders
 MARK = "numbers.json"  # in a shard's folder, with that version
 RENAMED = {"believed": "reliable"}  # old names of fields in folders of earlier versions -> today's
 

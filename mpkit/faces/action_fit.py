@@ -3,8 +3,12 @@
 The fit is the most probable one under Gaussian errors and priors, with actions >= 0: one linear system a face, its
 bounds by an active set. In the prior, both sides of an action are nearly equal: few expressions are lopsided, while
 errors of landmarks are. Faces of one person share their shape, which is fitted to several of them. With a known shape
-the gaze is divided by its mean response to the true one, because the tracker's irises move too little. Actions are
-not: several of them move the same lips, and each, divided, would move them too far together.
+the gaze is divided by its mean response to the true one. Actions are not: several of them move the same lips, and each,
+divided, would move them too far together.
+
+A whole blink closes the person's own lids, whether they are wide or narrow: its offsets are scaled by the gap of the
+shape's lids. Closed eyes do not show where they look: sideways their gaze is that of the frame before, and not up or
+down, because closing lids look like those of eyes that turn down.
 """
 
 import functools
@@ -16,11 +20,13 @@ import numpy as np
 from mpkit.actions import ACTIONS, with_gaze
 from mpkit.faces.face import Face, same_shot
 from mpkit.faces.face_model import (
+    BLINKS,
     FITTED,
     FITTED_ACTIONS,
     Equations,
     FaceModel,
     fitted_points,
+    lid_gaps,
     load_face_model,
     pose_columns,
 )
@@ -31,8 +37,11 @@ SIDES = [  # an action of the left side of the face, the same of the right side;
     if name.endswith("Left") and name not in ("jawLeft", "mouthLeft")
 ]
 SIDES_ALIKE = 0.9  # correlation of both sides of an action; median of the tracker's coefficients in 11 clips: 0.92
-BLINKS = [FITTED.index("eyeBlinkRight"), FITTED.index("eyeBlinkLeft")]  # of the eye on the picture's left, the other
+GAZE = np.s_[len(FITTED_ACTIONS) :]
+SIDEWAYS = [FITTED.index("right"), FITTED.index("left")]
 HIDDEN_IRIS = 0.6  # eyeBlink from which an iris is not seen; what the tracker says of it then is a guess
+MIN_SEEN = 0.05  # share of the prior's standard deviation that a gaze keeps when no iris is seen
+CLOSING_RANGE = 0.5, 2.0  # of how far lids move to close, as a ratio to those of the mean face
 LASSO = 1.0  # slope of an action's prior at 0, per whole action: it makes small ones 0
 STEP_SPREAD = 0.25  # standard deviation of an action's change from frame to frame
 MAX_SHAPE_WEIGHT = 6.0  # faces that any number of a person's faces count as for their shape: their errors are alike
@@ -82,6 +91,7 @@ class ActionFitter:
         self.model, self.shape, self.smooth = self.equations.model, shape, smooth
         self.last: tuple[Face, np.ndarray] | None = None  # the last plausible face, and its most probable actions (A,)
         self.response = np.ones(len(FITTED)) if shape is None else self.model.response
+        self.closing = np.ones(2) if shape is None else closing_of(self.model, shape)
         self.precision = np.eye(len(self.equations.columns))
         self.precision[: len(FITTED), : len(FITTED)] = prior_precision(self.model.spread)
         self.precision[-7:] *= MIN_PRECISION
@@ -99,33 +109,59 @@ class ActionFitter:
         points = fitted_points(face)
         if not is_plausible(points):
             return np.zeros(len(FITTED))
-        actions = self._actions(face, points, np.zeros(2))
+        matrix, vector = self.system(face, points, np.zeros(2), self.closing)
+        actions = _most_probable(matrix, vector)
         closed = actions[BLINKS]
         if closed.max() > 0.1:
-            actions = self._actions(face, points, closed)
+            closing = self.closing if self.shape is not None else self._own_closing(matrix, vector, actions)
+            actions = _most_probable(*self.system(face, points, closed, closing))
         self.last = face, actions
         return actions / self.response
 
-    def _actions(self, face: Face, points: np.ndarray, closed: np.ndarray) -> np.ndarray:
-        """The actions (A,) for eyes that are `closed` (2,)."""
-        matrix, vector = self.system(face, points, closed)
-        return nonnegative_minimum(*without(matrix, vector, np.arange(len(FITTED), len(vector))))
+    def _own_closing(self, matrix: np.ndarray, vector: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """`closing_of` the shape that is the most probable one with these actions."""
+        count = len(FITTED)
+        others = np.linalg.solve(matrix[count:, count:], vector[count:] - matrix[count:, :count] @ actions)
+        return closing_of(self.model, others[: len(self.model.shapes)])
 
-    def system(self, face: Face, points: np.ndarray, closed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Matrix (N, N) and vector (N,) of the posterior. points: see `fitted_points`; closed: eyeBlink (2,)."""
+    def system(
+        self, face: Face, points: np.ndarray, closed: np.ndarray, closing: np.ndarray = np.ones(2)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix (N, N) and vector (N,) of the posterior. points: see `fitted_points`; closed: eyeBlink (2,); closing:
+        see `closing_of`."""
         centre, count = self.model.mean, len(FITTED)
         if self.shape is not None:
             centre = centre + np.tensordot(self.shape, self.model.shapes, 1)
-        open_irises = self.model.weights[-2:] * (1 - closed / HIDDEN_IRIS).clip(0, 1)
-        matrix, vector = self.equations.of(points - centre, face.rotation[2], open_irises)
+        seen = (1 - closed / HIDDEN_IRIS).clip(0, 1)
+        matrix, vector = self.equations.of(points - centre, face.rotation[2], self.model.weights[-2:] * seen)
+        for blink, ratio in zip(BLINKS, closing):
+            matrix[blink] *= ratio
+            matrix[:, blink] *= ratio
+            vector[blink] *= ratio
         hints = np.zeros(count)
         hints[: len(FITTED_ACTIONS)] = face.coefficients[_FITTED_INDICES]
         matrix = matrix + self.precision
         vector[:count] += self.precision[:count, :count] @ (self.model.hint * hints) - LASSO
+        pull = np.zeros(count)  # precision: of a hidden gaze, and of the frame before
+        pull[GAZE] = (1 / max(seen.mean(), MIN_SEEN) ** 2 - 1) / self.model.spread[GAZE] ** 2
         if self.smooth and self.last and same_shot(face, self.last[0]):
+            vector[SIDEWAYS] += pull[SIDEWAYS] * self.last[1][SIDEWAYS]
             vector[:count] += self.last[1] / STEP_SPREAD**2
-            matrix[range(count), range(count)] += 1 / STEP_SPREAD**2
+            pull += 1 / STEP_SPREAD**2
+        matrix[range(count), range(count)] += pull
         return matrix, vector
+
+
+def closing_of(model: FaceModel, shape: np.ndarray) -> np.ndarray:
+    """How far the lids of a person of that shape (K,) move to close, as a ratio to those of the mean face, (2,)."""
+    gap, closed = lid_gaps(model.mean), lid_gaps(model.mean + model.offsets[BLINKS].sum(0))
+    own = gap + shape @ lid_gaps(model.shapes)
+    return ((own - closed) / (gap - closed)).clip(*CLOSING_RANGE)
+
+
+def _most_probable(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The actions (A,) of the system of all unknowns."""
+    return nonnegative_minimum(*without(matrix, vector, np.arange(len(FITTED), len(vector))))
 
 
 def prior_precision(spread: np.ndarray) -> np.ndarray:
@@ -178,6 +214,6 @@ def _numbers(actions: np.ndarray) -> np.ndarray:
     """The 54 numbers of fitted actions (A,)."""
     full = np.zeros(len(ACTIONS), np.float32)
     full[_FITTED_INDICES] = actions[: len(FITTED_ACTIONS)].clip(0, 1)
-    right, left, down, up = actions[len(FITTED_ACTIONS) :]
+    right, left, down, up = actions[GAZE]
     gaze = np.float32([right - left, down - up]).clip(-1, 1)
     return np.concatenate([with_gaze(full, gaze), gaze])

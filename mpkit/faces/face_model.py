@@ -20,6 +20,9 @@ IRISES = (slice(468, 473), slice(473, 478))  # landmarks of the iris on the pict
 # The unknown actions: all but the eyeLook ones, then the four directions of the gaze, which both eyes share.
 FITTED_ACTIONS = tuple(name for name in ACTIONS if not name.startswith("eyeLook"))
 FITTED = (*FITTED_ACTIONS, "right", "left", "down", "up")
+BLINKS = [FITTED.index("eyeBlinkRight"), FITTED.index("eyeBlinkLeft")]  # of the eye on the picture's left, the other
+# Landmarks of the upper lid and those opposite of the lower lid: of the eye on the picture's left, of the other one
+LIDS = (((160, 159, 158), (144, 145, 153)), ((385, 386, 387), (380, 374, 373)))
 
 LANDMARK_ERROR = 0.006  # canonical units: standard deviation of a landmark in x and y beyond the model's `errors`
 DEPTH_WEIGHT = 0.05  # of an error along the view axis, in which the tracker is poor
@@ -60,11 +63,29 @@ def irises_in_eyes(points: np.ndarray) -> np.ndarray:
     return np.concatenate([points[..., :-2, :], points[..., -2:, :] - middles], -2)
 
 
+def lid_gaps(points: np.ndarray) -> np.ndarray:
+    """How far the lids of points (..., P, 3) are apart, (..., 2): of the eye on the picture's left, the other one."""
+    return np.stack([(points[..., lower, 1] - points[..., upper, 1]).mean(-1) for upper, lower in LIDS], -1)
+
+
 def pose_columns(points: np.ndarray) -> np.ndarray:
     """What small rotations about x, y and z, shifts along them and scaling move: (7, P, 3)."""
     axes = np.eye(3, dtype=np.float32)
     on_face = np.arange(len(points))[:, None] < len(points) - 2  # a shift leaves the irises where they are in the eyes
     return np.stack([*(np.cross(axis, points) for axis in axes), *(axis * on_face for axis in axes), points])
+
+
+def without_pose(rest: np.ndarray, mean: np.ndarray, view: np.ndarray) -> np.ndarray:
+    """Offsets (P, 3) without what a small change of the pose explains. Errors along the view axis (3,) count less;
+    if it is 0, all count alike."""
+    columns = pose_columns(mean)
+
+    def weighted(points):
+        along = (points @ view)[..., None] * view
+        return (points - (1 - np.sqrt(DEPTH_WEIGHT)) * along).reshape(*points.shape[:-2], -1)
+
+    change, *_ = np.linalg.lstsq(weighted(columns).T, weighted(rest), rcond=None)
+    return rest - np.tensordot(change, columns, 1)
 
 
 class Equations:

@@ -2,7 +2,9 @@
 
 A tracker's numbers jitter from frame to frame. A causal filter removes the jitter but adds a delay: blinks end half
 closed. The mean over the frames before and after has no delay: on six clips its numbers agree better with a fresh
-detection in each frame than the raw numbers and than the tracker's own filter do (docs/training-log.md, 5.).
+detection in each frame than the raw numbers and than the tracker's own filter do (docs/training-log.md, 5.). A blink
+lasts one to three frames, so a landmark that moves on the face counts less in the mean the farther it moves: a
+bilateral filter.
 """
 
 import itertools
@@ -19,6 +21,7 @@ from mpkit.faces.trackers import make_tracker
 from mpkit.media.video_reader import VideoReader
 
 NEIGHBOUR_WEIGHT = 0.25  # of the frame before and of the frame after, each; the frame itself has the rest
+MOTION_SPREAD = 0.01  # canonical units; a landmark that moves so far on the face has 0.6 of a neighbour's weight
 Stamp = TypeVar("Stamp")
 
 
@@ -102,7 +105,8 @@ def is_found_again(face: Face, last: Face, following: Face | None) -> bool:
 def smoothed(previous: Face | None, face: Face | None, following: Face | None) -> Face | None:
     """The weighted mean of the faces of three consecutive frames; None if the middle one is missing.
 
-    A neighbour that is missing, or of another shot, is left out, and the weights are normalised."""
+    A neighbour that is missing, or of another shot, is left out, and the weights are normalised. Landmarks have their
+    own weights: those that move on the face beside the others are smoothed less."""
     if face is None:
         return None
     neighbours = [other for other in (previous, following) if other and same_shot(other, face)]
@@ -115,7 +119,14 @@ def smoothed(previous: Face | None, face: Face | None, following: Face | None) -
         return sum(weight * value for weight, value in zip(weights, values))
 
     u, _, vt = np.linalg.svd(mean("rotation"))  # u @ vt is the rotation nearest to the mean matrix
+    rotation, centre, radius = u @ vt, mean("centre"), float(mean("radius"))
+    on_face = np.stack([(one.landmarks - np.append(one.centre, 0)) / one.radius @ one.rotation for one in faces])
+    moved = (on_face - on_face[0])[..., :2]
+    moved -= np.median(moved, axis=1, keepdims=True)  # the error of the pose
+    shares = weights[:, None] * np.exp(-np.square(moved).sum(-1) / (2 * MOTION_SPREAD**2))
+    landmarks = (shares[..., None] * on_face).sum(0) / shares.sum(0)[:, None]
     return Face(
-        mean("landmarks"), tuple(mean("box").tolist()), mean("actions"), mean("gaze"), u @ vt, mean("centre"),
-        float(mean("radius")), coefficients=None if face.coefficients is None else mean("coefficients"),
+        (radius * landmarks @ rotation.T + np.append(centre, 0)).astype(np.float32), tuple(mean("box").tolist()),
+        mean("actions"), mean("gaze"), rotation, centre, radius,
+        coefficients=None if face.coefficients is None else mean("coefficients"),
     )  # fmt: skip

@@ -88,17 +88,24 @@ class VideoReader:
 
     def samples(self, count: int) -> Iterator[np.ndarray]:
         """At most `count` frames, spread evenly over the whole clip. Of a clip of more than MAX_SAMPLED_FRAMES frames
-        only those with which decoding can begin are taken, so that a long one takes no longer."""
-        times = [self.duration * Fraction(2 * index + 1, 2 * count) for index in range(count)]
-        if self.duration * self._clip.rate <= MAX_SAMPLED_FRAMES:
-            yield from self._passed(times)
-            return
-        last = None
-        for time in times:
-            frame, end = next(self._clip.frames(time), (None, last))
-            if end != last:
-                last = end
-                yield self._clip.picture(frame)
+        those with which decoding can begin are taken, so that a long one takes no longer; where they are fewer than
+        `count`, further ones are taken from its first MAX_SAMPLED_FRAMES frames."""
+        length = self.duration * self._clip.rate
+        found = 0
+        if length > MAX_SAMPLED_FRAMES:
+            last = None
+            for time in self._spread(count, self.duration):
+                frame, end = next(self._clip.frames(time), (None, last))
+                if end != last:
+                    last, found = end, found + 1
+                    yield self._clip.picture(frame)
+        if found < count:
+            yield from self._passed(self._spread(count - found, min(length, MAX_SAMPLED_FRAMES) / self._clip.rate))
+
+    @staticmethod
+    def _spread(count: int, duration: Fraction) -> list[Fraction]:
+        """The middles of `count` equal parts of a duration in seconds."""
+        return [duration * Fraction(2 * index + 1, 2 * count) for index in range(count)]
 
     def _passed(self, times: list[Fraction]) -> Iterator[np.ndarray]:
         """The frames of one pass that are on screen at these ascending times; each frame once."""

@@ -42,7 +42,7 @@ SIDEWAYS = [FITTED.index("right"), FITTED.index("left")]
 HIDDEN_IRIS = 0.6  # eyeBlink from which an iris is not seen; what the tracker says of it then is a guess
 MIN_SEEN = 0.05  # share of the prior's standard deviation that a gaze keeps when no iris is seen
 CLOSING_RANGE = 0.5, 2.0  # of how far lids move to close, as a ratio to those of the mean face
-LASSO = 1.0  # slope of an action's prior at 0, per whole action: it makes small ones 0
+LASSO = 1.0  # slope of an action's prior at 0, per whole action of both sides: it makes small ones 0
 STEP_SPREAD = 0.25  # standard deviation of an action's change from frame to frame
 MAX_SHAPE_WEIGHT = 6.0  # faces that any number of a person's faces count as for their shape: their errors are alike
 SHAPE_FACES = 16  # of a clip or a stream, to which the shape of its person is fitted
@@ -141,7 +141,7 @@ class ActionFitter:
         hints = np.zeros(count)
         hints[: len(FITTED_ACTIONS)] = face.coefficients[_FITTED_INDICES]
         matrix = matrix + self.precision
-        vector[:count] += self.precision[:count, :count] @ (self.model.hint * hints) - LASSO
+        vector[:count] += self.precision[:count, :count] @ (self.model.hint * hints) - _LASSOS
         pull = np.zeros(count)  # precision: of a hidden gaze, and of the frame before
         pull[GAZE] = (1 / max(seen.mean(), MIN_SEEN) ** 2 - 1) / self.model.spread[GAZE] ** 2
         if self.smooth and self.last and same_shot(face, self.last[0]):
@@ -206,6 +206,8 @@ def shape_of(faces: Iterable[Face], equations: Equations | None = None) -> np.nd
     return np.linalg.solve(share * matrix + np.eye(size), share * vector)
 
 
+_LASSOS = np.full(len(FITTED), LASSO)
+_LASSOS[np.ravel(SIDES)] /= 2
 _FITTED_INDICES = np.array([ACTIONS.index(name) for name in FITTED_ACTIONS])
 _BLINK_INDICES = [ACTIONS.index(FITTED[index]) for index in BLINKS]
 

@@ -120,6 +120,8 @@ class DetailRenderer(nn.Module):
         flow = coarse_flow + upsample(self.flow_middle(h), 2)
         first_look, other_side = sample_picture(picture, flow, size), sample_picture(picture, mirrored_flow, size)
         looks = F.pixel_unshuffle(torch.cat([first_look, other_side], dim=1), self.shuffle)
+        if h.is_contiguous(memory_format=torch.channels_last):  # else the next two convolutions convert all channels
+            looks = looks.contiguous(memory_format=torch.channels_last)
         h = self.up[-1](torch.cat([upsample(h, 2), looks], dim=1), condition)  # (B, widths[-1], h', w')
         h = h + self.facing(torch.cat([traced.area_ratio, traced.mirrored_area_ratio], dim=1).detach())
         flow = flow + self.flow_last(h)

@@ -5,7 +5,7 @@ import pytest
 from test_action_fit import modelled
 
 from mpkit.data.find_face_model import gaze_response, with_real_eyes
-from mpkit.data.real_eyes import Clip, iris_slopes, whole_blink
+from mpkit.data.real_eyes import EyeClip, iris_slopes, whole_blink
 from mpkit.faces.face_model import BLINKS, FITTED, lid_gaps, load_face_model
 from mpkit.synthetic.anatomy import MAX_EYE_TURN
 
@@ -22,7 +22,7 @@ def clip(frames=60, blinks=(20, 40), seed=0):
         closed = max((1 - 0.5 * abs(n - blink) for blink in blinks if abs(n - blink) < 2), default=0.0)
         looks = {"gaze_x": gaze[0], "gaze_y": gaze[1] * (1 - closed), "eyeBlink": closed}  # closed lids stay closed
         faces.append(modelled(np.zeros(len(MODEL.shapes)), (yaw, pitch, 0), 0.0005, n + 100 * seed, **looks))
-    return Clip(faces)
+    return EyeClip(faces)
 
 
 def test_irises_move_as_the_eyes_turn_back():

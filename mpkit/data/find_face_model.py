@@ -26,7 +26,7 @@ import numpy as np
 
 from mpkit.actions import ACTIONS, with_gaze
 from mpkit.data.calibration import Calibration, calibrate
-from mpkit.data.real_eyes import Clip, iris_slopes, whole_blink
+from mpkit.data.real_eyes import EyeClip, iris_slopes, whole_blink
 from mpkit.faces.action_fit import GAZE, SHAPE_FACES, ActionFitter, equations_of, shape_of
 from mpkit.faces.canonical import CANONICAL_FACE, EYE_LANDMARKS, FACE_TRIANGLES
 from mpkit.faces.face import Face
@@ -189,7 +189,7 @@ def error_components(left: np.ndarray) -> np.ndarray:
     return errors
 
 
-def with_real_eyes(offsets: np.ndarray, mean: np.ndarray, clips: list[Clip]) -> np.ndarray:
+def with_real_eyes(offsets: np.ndarray, mean: np.ndarray, clips: list[EyeClip]) -> np.ndarray:
     """Offsets (A, P, 3) whose irises and blinks are those of real people in clips. mean: (P, 3)."""
     offsets = offsets.copy()
     sideways, down = iris_slopes(clips)
@@ -203,7 +203,7 @@ def with_real_eyes(offsets: np.ndarray, mean: np.ndarray, clips: list[Clip]) -> 
     return offsets
 
 
-def gaze_response(model: FaceModel, clips: list[Clip]) -> np.ndarray:
+def gaze_response(model: FaceModel, clips: list[EyeClip]) -> np.ndarray:
     """The slope (A,) of the fitted gaze over the true one, sideways and up or down, in frames of the clips with open
     eyes; 1 for actions."""
     alone, shared = (equations_of(model, own_shape) for own_shape in (True, False))
@@ -238,7 +238,7 @@ def by_name(values: dict[str, float]) -> np.ndarray:
     return np.array([next((value for key, value in values.items() if name.startswith(key)), 0.0) for name in FITTED])
 
 
-def find_face_model(portraits: list[Face], data: Calibration, clips: list[Clip]) -> FaceModel:
+def find_face_model(portraits: list[Face], data: Calibration, clips: list[EyeClip]) -> FaceModel:
     """The model from tracked neutral portraits, tracked renders, and clips."""
     head = neutral_points(average_identity().neutral)
     offsets, left = seen_offsets(geometric_offsets(), head, data)
@@ -271,7 +271,7 @@ def main(output: str, portraits: str, clips: str) -> None:
         pictures = [read_image(path) for path in sorted(Path(portraits).iterdir()) if is_still(path)]
         stills = [(picture, found[0]) for picture in pictures if (found := tracker.detect(picture))]
         data = calibrate(tracker, stills)
-    filmed = [Clip.read(path) for path in sorted(Path(clips).iterdir())]
+    filmed = [EyeClip.read(path) for path in sorted(Path(clips).iterdir())]
     model = find_face_model([face for _, face in stills], data, filmed)
     np.savez_compressed(output, **{name: part.astype(np.float16) for name, part in model._asdict().items()})
 

@@ -24,7 +24,7 @@ MIN_NEIGHBOURS = 4
 MAX_TURN = 4.0  # degrees between a blink and its neighbours
 
 
-class Clip:
+class EyeClip:
     """K faces of one person who looks at the camera, frame by frame, P points of `FaceModel` each."""
 
     def __init__(self, faces: list[Face]):
@@ -36,10 +36,10 @@ class Clip:
         self.usual_gap = np.quantile(self.gaps, 0.8)
 
     @staticmethod
-    def read(path: Path) -> "Clip":
+    def read(path: Path) -> "EyeClip":
         """The clip of a file, every frame read by itself."""
         with VideoReader(path, max_frames=MAX_FRAMES) as reader, make_tracker(video=True) as tracker:
-            return Clip([face for _, face in sampled_faces((picture for _, picture in reader), tracker)])
+            return EyeClip([face for _, face in sampled_faces((picture for _, picture in reader), tracker)])
 
     def expected_gaze(self) -> np.ndarray:
         """The gaze (K, 2) that looks at the camera: the head's yaw and pitch, turned back."""
@@ -63,7 +63,7 @@ class Clip:
                 yield frame, around
 
 
-def iris_slopes(clips: list[Clip]) -> np.ndarray:
+def iris_slopes(clips: list[EyeClip]) -> np.ndarray:
     """How far the tracker moves irises for a whole gaze to the side, and up or down, (2,) canonical units: regressions
     on the expected gaze, clips weighted by how far the gaze moves in them."""
     squares, products = np.zeros((2, 2)), np.zeros((2, 2))
@@ -76,7 +76,7 @@ def iris_slopes(clips: list[Clip]) -> np.ndarray:
     return np.diag(np.linalg.solve(squares, products))
 
 
-def whole_blink(clips: list[Clip], mean: np.ndarray) -> tuple[np.ndarray, float]:
+def whole_blink(clips: list[EyeClip], mean: np.ndarray) -> tuple[np.ndarray, float]:
     """What a blink of both eyes moves, (P, 3), scaled to a change of the lids' gap by 1, and the gap of closed lids:
     means over the clips that show blinks. mean: points (P, 3) of a face. ValueError if no clip shows any."""
     offsets, gaps = [], []

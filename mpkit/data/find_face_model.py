@@ -3,7 +3,7 @@
     python -m mpkit.data.find_face_model OUTPUT.npz NEUTRAL CLIPS
 
 NEUTRAL is a folder of frontal portraits of different people without an expression, one of each; CLIPS one of clips of
-people who look at the camera while their heads turn, and who blink. The bundled file was made of the 51 neutral
+people who look at the camera while their heads turn, and who blink. The bundled file was made of the 52 neutral
 portraits with even numbers of the Face Research Lab London Set (CC BY 4.0), while those with odd numbers were kept to
 measure the fit, and of five clips: demo1 to demo3 of LatentSync (Apache-2.0) and two weekly addresses of the White
 House (public domain). It renders and tracks synthetic people and lifts the portraits, see `data.calibration`, which

@@ -125,7 +125,7 @@ def make_face(yaw, gaze_x):
 
 
 @pytest.mark.parametrize("motion_from", ["tracker", "pixels"])
-def test_a_portrait_is_corrected_while_its_renderings_become_more_frontal(
+def test_a_portrait_is_corrected_as_its_most_frontal_rendering_says(
     random_encoder, portrait, monkeypatch, motion_from
 ):
     animator, image = random_encoder, read_image(portrait)
@@ -142,6 +142,11 @@ def test_a_portrait_is_corrected_while_its_renderings_become_more_frontal(
     # in its own motion, the corrected portrait looks as the one without correction does
     difference = animator.frame(corrected, corrected.motion).astype(int) - animator.frame(plain, plain.motion)
     assert np.abs(difference).max() <= 1
+    # a rendering that is less frontal than the one before does not end the search
+    later = prepare((6, 0.2), (8, 0.2), (1, 0.0))
+    expected = plain.motion.pose.rotation @ torch.from_numpy(rotation_matrix(14, 0, 0))
+    assert torch.allclose(later.motion.pose.rotation, expected, atol=1e-5)
+    assert torch.allclose((later.motion.numbers - plain.motion.numbers)[0, 52:], torch.tensor([0.4, 0]))
     misread = prepare((50, 1.0))  # farther from frontal than MAX_FRONTAL_DEVIATION
     assert torch.equal(misread.motion.pose.rotation, plain.motion.pose.rotation)
 

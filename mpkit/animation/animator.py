@@ -136,9 +136,11 @@ class Animator:
             motion = frontal.corrected(portrait.correction)
             rendered = self._render(portrait, motion, self._drive(portrait, motion).rendering)
             face = central_face(tracker, over_background(rendered, grey))
-            if face is None or frontal_deviation(face) >= least_deviation:
+            deviation = MAX_FRONTAL_DEVIATION if face is None else frontal_deviation(face)
+            if deviation >= MAX_FRONTAL_DEVIATION:
                 break
-            best, least_deviation = replace(best, correction=portrait.correction), frontal_deviation(face)
+            if deviation < least_deviation:
+                best, least_deviation = replace(best, correction=portrait.correction), deviation
             rendered_pose, last = pose_in(face, Crop(size / 2, size / 2, size / 2)), portrait.correction
             pose = rendered_pose.inverse().compose(frontal.pose).compose(last.pose)
             numbers = last.numbers - F.pad(torch.from_numpy(face.gaze), (len(ACTIONS), 0))

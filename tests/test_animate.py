@@ -125,9 +125,7 @@ def make_face(yaw, gaze_x):
 
 
 @pytest.mark.parametrize("motion_from", ["tracker", "pixels"])
-def test_a_portrait_is_corrected_as_its_most_frontal_rendering_says(
-    random_encoder, portrait, monkeypatch, motion_from
-):
+def test_a_portrait_is_corrected_as_its_most_frontal_rendering_says(random_encoder, portrait, monkeypatch, motion_from):
     animator, image = random_encoder, read_image(portrait)
 
     def prepare(*readings):

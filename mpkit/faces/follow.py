@@ -120,7 +120,9 @@ def smoothed(previous: Face | None, face: Face | None, following: Face | None) -
 
     u, _, vt = np.linalg.svd(mean("rotation"))  # u @ vt is the rotation nearest to the mean matrix
     rotation, centre, radius = u @ vt, mean("centre"), float(mean("radius"))
-    on_face = np.stack([(one.landmarks - np.append(one.centre, 0)) / one.radius @ one.rotation for one in faces])
+    on_face = np.stack(
+        [(one.landmarks - np.append(one.centre, 0)) / max(one.radius, 1e-6) @ one.rotation for one in faces]
+    )
     moved = (on_face - on_face[0])[..., :2]
     moved -= np.median(moved, axis=1, keepdims=True)  # the error of the pose
     shares = weights[:, None] * np.exp(-np.square(moved).sum(-1) / (2 * MOTION_SPREAD**2))

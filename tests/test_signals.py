@@ -1,5 +1,6 @@
 """Signals that end a command leave nothing behind, and the exit code says which one it was."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from mpkit.assets import EXAMPLES
 from mpkit.cli import main as main_module
 from mpkit.cli.main import main
-from mpkit.cli.signals import ENDING_SIGNALS, Interrupted, ending_signals
+from mpkit.cli.signals import ENDING_SIGNALS, REPEAT_SECONDS, Interrupted, ending_signals
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 ROOT = Path(__file__).parents[1]
@@ -132,6 +133,21 @@ def test_a_signal_that_the_process_ignores_stays_ignored(tmp_path):
     assert process.poll() is None and not (tmp_path / "cleaning").exists()
     process.send_signal(signal.SIGTERM)
     ended(process, "SIGTERM")
+
+
+def test_an_interruption_that_a_library_loses_comes_again():
+    """As PyAV loses some that are raised in its callbacks. During the cleaning it does not come again."""
+    cleaned = False
+    with pytest.raises(Interrupted), ending_signals(restore=True):
+        with contextlib.suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            time.sleep(10)
+        finally:
+            time.sleep(1.5 * REPEAT_SECONDS)
+            cleaned = True
+    assert cleaned and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    time.sleep(1.5 * REPEAT_SECONDS)  # nor after the block
 
 
 @pytest.mark.parametrize("signal_name", CODES)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+REPEAT_SECONDS = 1.0  # after which a signal that ended nothing is raised again
 ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -26,16 +27,21 @@ def ending_signals(restore: bool) -> Iterator[None]:
 
     With `restore` the handlers of before are back after the block. Without, after an interruption all these signals
     are ignored to the end of the process, which is near. A block in another thread than the main one changes
-    nothing."""
+    nothing. An exception that is raised inside a callback of a library can be lost there: PyAV loses one of fifteen. So
+    the signal is raised again as long as the block neither ends nor cleans up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     process = os.getpid()
+    repeats: list[threading.Timer] = []
 
     def end(number, frame) -> None:
         if os.getpid() != process and number != signal.SIGINT:  # a forked worker, which has nothing to clean up
             os._exit(128 + number)
         if interruption_behind(sys.exc_info()[1]) is None:
+            repeats.append(threading.Timer(REPEAT_SECONDS, _raise_in_main_thread, (number,)))
+            repeats[-1].daemon = True
+            repeats[-1].start()
             raise Interrupted(number)
 
     handled = [number for number in ENDING_SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
@@ -43,9 +49,18 @@ def ending_signals(restore: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        for repeat in repeats:
+            repeat.cancel()
         if restore:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _raise_in_main_thread(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, number)
+    else:
+        signal.raise_signal(number)
 
 
 def ignore_ending_signals() -> None:

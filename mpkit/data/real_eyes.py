@@ -1,7 +1,8 @@
 """What the tracker sees of the eyes of real people: how far irises move as the gaze turns, and lids in a blink.
 
-Renders cannot tell it: in them the tracker moves irises half as far as in videos. In clips in which somebody looks at
-the camera all the time, the truth is known without labels: as the head turns, the eyes turn back by the same angle.
+Renders cannot tell it: in them the tracker moves irises less than in videos, up and down half as far. In clips in which
+somebody looks at the camera all the time, the truth is known without labels: as the head turns, the eyes turn back by
+the same angle.
 """
 
 from collections.abc import Iterator

@@ -3,8 +3,8 @@
 A tracker's numbers jitter from frame to frame. A causal filter removes the jitter but adds a delay: blinks end half
 closed. The mean over the frames before and after has no delay: on six clips its numbers agree better with a fresh
 detection in each frame than the raw numbers and than the tracker's own filter do (docs/training-log.md, 5.). A blink
-lasts one to three frames, so a landmark that moves on the face counts less in the mean the farther it moves: a
-bilateral filter.
+lasts one to three frames, so the frames around count less for a landmark, the farther it moves on the face: a bilateral
+filter.
 """
 
 import itertools
